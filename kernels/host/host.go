@@ -1,0 +1,59 @@
+package host
+
+import (
+	"runtime"
+
+	"emdiff/kernels"
+)
+
+func init() {
+	for _, l := range levels() {
+		kernels.Register(kernels.Implementation{
+			Name:     "host/" + l.name,
+			Priority: l.priority,
+			Usable:   l.usable,
+			Open:     func(o kernels.Options) (kernels.Set, error) { return New(l.name, o) },
+		})
+	}
+}
+
+// Set implements kernels.Set on the CPU. Every op is done when its method returns.
+type Set struct {
+	pending
+	memory
+	level   level
+	pool    *pool
+	shared  arena   // scratch of the op that runs, seen by all workers
+	private []arena // scratch of each worker
+	vectorJobs
+}
+
+// New opens a Set at the named level ("portable", "avx2" or "avx512"), wrapped in kernels.Checked. It fails, saying why,
+// when the processor or EMDIFF_CPU does not allow the level.
+func New(name string, opts kernels.Options) (kernels.Set, error) {
+	l, err := findLevel(name)
+	if err != nil {
+		return nil, err
+	}
+	threads := opts.Threads
+	if threads <= 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	return kernels.Checked(&Set{level: l, pool: newPool(threads), private: make([]arena, threads)}), nil
+}
+
+// Name returns "host/" and the level.
+func (s *Set) Name() string { return "host/" + s.level.name }
+
+// Supports reports true for float32 only.
+func (s *Set) Supports(p kernels.Precision) bool { return p == kernels.PrecisionF32 }
+
+// Sync returns nil: every op has finished, and none can fail.
+func (s *Set) Sync() error { return nil }
+
+// Close stops the workers and drops the scratch memory.
+func (s *Set) Close() error {
+	s.pool.close()
+	s.shared, s.private = arena{}, nil
+	return nil
+}
