@@ -1,0 +1,29 @@
+# The default build is pure Go: Go alone is needed. `make help` lists the targets.
+GO ?= go
+export CGO_ENABLED ?= 0
+
+.PHONY: help build test vet arm64 bench golden golden-check coverage
+
+help: ## list the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+
+build: ## build every command into bin/
+	$(GO) build -o bin/ ./cmd/...
+
+test: ## run all tests
+	$(GO) test ./...
+
+vet: ## formatting and vet
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+
+arm64: ## cross-build everything, tests included, for arm64 (portable level)
+	GOARCH=arm64 $(GO) build ./...
+	GOARCH=arm64 $(GO) vet ./...
+
+coverage: ## statement coverage of the method and the network code
+	$(GO) test -coverpkg=./emdiff/...,./nn/... -coverprofile=bench/out/cover.out ./emdiff/... ./nn/...
+	$(GO) tool cover -func=bench/out/cover.out | tail -1
+
+bench: ## run the benchmarks of the kernels
+	$(GO) test -run '^$$' -bench . ./bench/
