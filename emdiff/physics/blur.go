@@ -1,0 +1,167 @@
+package physics
+
+import (
+	"fmt"
+
+	"gonum.org/v1/gonum/mat"
+
+	"emdiff/kernels"
+)
+
+// GaussianBlur blurs every channel along both axes under reflect padding (kernels.Blur). With B_n the n x n matrix of the
+// 1-D blur of a line of n pixels, A = B_H (x) B_W (x) I_C. From B_n = U_n S_n V_n^T, A has the singular vectors
+// U_H (x) U_W and V_H (x) V_W and the gains S_H[i] S_W[j], which makes the posterior draw diagonal.
+type GaussianBlur struct {
+	frame
+	k            int
+	taps         kernels.Buffer // [k]
+	in, out      basis          // V and U
+	gains        kernels.Buffer // [H*W]
+	norm         float64
+	a, b, rotate *Scratch
+}
+
+// basis is a pair of orthogonal matrices on the device: left [H][H] turns columns, right [W*C][W*C] turns rows (the
+// W x W matrix with the identity between channels: one large product instead of many with C columns).
+type basis struct{ left, right kernels.Buffer }
+
+// NewGaussianBlur makes a blur with the k taps of GaussianTaps(k, std) for images of h x w x c; k/2 must be smaller than
+// both sides. The papers use k = 9, std = 2.
+func NewGaussianBlur(set kernels.Set, h, w, c, k int, std float64) (*GaussianBlur, error) {
+	f, err := newFrame(set, h, w, c)
+	if err != nil {
+		return nil, err
+	}
+	exact, err := GaussianTaps(k, std)
+	if err != nil {
+		return nil, err
+	}
+	if k/2 >= min(h, w) {
+		return nil, fmt.Errorf("physics: a blur of %d taps reflects more than a %dx%d image has: choose at most %d taps", k, h, w, 2*min(h, w)-1)
+	}
+	taps := make([]float32, k)
+	for i, t := range exact {
+		taps[i] = float32(t)
+	}
+	rows, err := decompose(h, taps)
+	if err != nil {
+		return nil, err
+	}
+	cols, err := decompose(w, taps)
+	if err != nil {
+		return nil, err
+	}
+	gains := make([]float32, 0, h*w)
+	for _, s := range rows.values {
+		for _, t := range cols.values {
+			gains = append(gains, float32(s*t))
+		}
+	}
+	norm := rows.values[0] * cols.values[0] // in descending order
+	upload := func(v []float32) kernels.Buffer {
+		b := set.Alloc(kernels.F32, len(v))
+		set.Upload(b, v)
+		return b
+	}
+	return &GaussianBlur{frame: f, k: k, taps: upload(taps), gains: upload(gains), norm: norm * norm,
+		in:  basis{upload(spread(rows.v, 1)), upload(spread(cols.v, c))},
+		out: basis{upload(spread(rows.u, 1)), upload(spread(cols.u, c))},
+		a:   NewScratch(set), b: NewScratch(set), rotate: NewScratch(set)}, nil
+}
+
+// line is the decomposition of the blur of one line of pixels, values in descending order.
+type line struct {
+	u, v   mat.Dense
+	values []float64
+}
+
+// decompose factorises the n x n matrix of the 1-D blur: row i holds taps[a] at column r(i + a - K/2).
+func decompose(n int, taps []float32) (*line, error) {
+	b := mat.NewDense(n, n, nil)
+	for i := range n {
+		for a, t := range taps {
+			j := foldReflect(i+a-len(taps)/2, n)
+			b.Set(i, j, b.At(i, j)+float64(t))
+		}
+	}
+	var svd mat.SVD
+	if !svd.Factorize(b, mat.SVDFull) {
+		return nil, fmt.Errorf("physics: the blur of a line of %d pixels has no singular value decomposition: choose another blur", n)
+	}
+	d := &line{values: svd.Values(nil)}
+	svd.UTo(&d.u)
+	svd.VTo(&d.v)
+	return d, nil
+}
+
+// foldReflect maps -n < i < 2n-1 to 0..n-1 by reflection that does not repeat the edges: 2, 1 | 0, 1, ..., n-1 | n-2, ...
+func foldReflect(i, n int) int {
+	if i < 0 {
+		i = -i
+	}
+	if i >= n {
+		i = 2*(n-1) - i
+	}
+	return i
+}
+
+// spread returns m (x) I_c, row-major.
+func spread(m mat.Dense, c int) []float32 {
+	n, _ := m.Dims()
+	s := make([]float32, n*c*n*c)
+	for i := range n {
+		for j := range n {
+			for k := range c {
+				s[(i*c+k)*n*c+j*c+k] = float32(m.At(i, j))
+			}
+		}
+	}
+	return s
+}
+
+// Name is "blur".
+func (g *GaussianBlur) Name() string { return "blur" }
+
+func (g *GaussianBlur) params() kernels.Blur {
+	return kernels.Blur{N: g.batch.N, H: g.h, W: g.w, C: g.c, K: g.k}
+}
+
+// Apply blurs x.
+func (g *GaussianBlur) Apply(y, x kernels.Buffer) { g.set.Blur(y, x, g.taps, g.params()) }
+
+// Adjoint applies the transpose, which differs from the blur near the border.
+func (g *GaussianBlur) Adjoint(x, y kernels.Buffer) { g.set.BlurAdjoint(x, y, g.taps, g.params()) }
+
+// NormSquared is the largest gain squared; reflection makes it exceed 1 slightly.
+func (g *GaussianBlur) NormSquared() float64 { return g.norm }
+
+// PosteriorGaussian turns z and y to the singular bases, draws entry by entry there, and turns back: six products with
+// small matrices.
+func (g *GaussianBlur) PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw) {
+	n := g.batch.N * g.len()
+	zs, ys := g.a.Floats(n), g.b.Floats(n)
+	g.turn(zs, z, g.in, true)
+	g.turn(ys, y, g.out, true)
+	g.set.GaussianPosterior(zs, zs, ys, g.gains, g.batch.IDs, p.kernel(g.gain(1)))
+	g.turn(x, zs, g.in, false)
+}
+
+// turn computes, image by image, dst = L^T src R (into = true, coefficients of the basis) or dst = L src R^T (back).
+func (g *GaussianBlur) turn(dst, src kernels.Buffer, b basis, into bool) {
+	width := g.w * g.c
+	half := g.rotate.Floats(g.batch.N * g.len())
+	g.set.MatMul(half, b.left, src, kernels.MatMul{Batch: g.batch.N, M: g.h, N: width, K: g.h, TransA: into,
+		StrideB: g.len(), StrideC: g.len(), Alpha: 1})
+	g.set.MatMul(dst, half, b.right, kernels.MatMul{Batch: 1, M: g.batch.N * g.h, N: width, K: width, TransB: !into, Alpha: 1})
+}
+
+// Close frees the matrices.
+func (g *GaussianBlur) Close() {
+	g.frame.Close()
+	for _, s := range []*Scratch{g.a, g.b, g.rotate} {
+		s.Free()
+	}
+	for _, b := range []kernels.Buffer{g.taps, g.gains, g.in.left, g.in.right, g.out.left, g.out.right} {
+		g.set.Free(b)
+	}
+}
