@@ -1,0 +1,294 @@
+package host
+
+import (
+	"math"
+
+	"emdiff/kernels"
+)
+
+// vectorConstants holds what the assembly reads, one cache line each, in the order of the CONST_ offsets in vec_amd64.h.
+var vectorConstants = [...][16]uint32{
+	lanes(1),                                         // ONE
+	lanes(1.4426950408889634),                        // LOG2E
+	lanes(expLn2Hi),                                  // LN2HI
+	lanes(expLn2Lo),                                  // LN2LO
+	lanes(expCoef[0]),                                // EXP2
+	lanes(expCoef[1]),                                // EXP3
+	lanes(expCoef[2]),                                // EXP4
+	lanes(expCoef[3]),                                // EXP5
+	lanes(expCoef[4]),                                // EXP6
+	words(1 << 31),                                   // SIGN
+	lanes(expLow),                                    // EXPLOW
+	lanes(siluLow),                                   // SILULOW
+	lanes(slopeHigh),                                 // SLOPEHIGH
+	lanes(0.5),                                       // HALF
+	lanes(0x1p-23),                                   // ULP
+	words(0x3f3504f3),                                // SQRTHALF
+	lanes(-1),                                        // NONE
+	lanes(kernels.NormalLogCoef[0]),                  // LOG0
+	lanes(kernels.NormalLogCoef[1]),                  // LOG1
+	lanes(kernels.NormalLogCoef[2]),                  // LOG2
+	lanes(kernels.NormalLogCoef[3]),                  // LOG3
+	lanes(kernels.NormalLn2),                         // LN2
+	lanes(-2),                                        // NTWO
+	words(1 << 21),                                   // EIGHTH
+	words(1<<22 - 1),                                 // QUARTERMASK
+	lanes(kernels.NormalQuarter),                     // QUARTER
+	lanes(kernels.NormalSinCoef[0]),                  // SIN0
+	lanes(kernels.NormalSinCoef[1]),                  // SIN1
+	lanes(kernels.NormalSinCoef[2]),                  // SIN2
+	lanes(kernels.NormalSinCoef[3]),                  // SIN3
+	lanes(kernels.NormalCosCoef[0]),                  // COS0
+	lanes(kernels.NormalCosCoef[1]),                  // COS1
+	lanes(kernels.NormalCosCoef[2]),                  // COS2
+	lanes(kernels.NormalCosCoef[3]),                  // COS3
+	words(1 << 22),                                   // QUARTERTURN
+	{0, 0, 4, 0, 1, 0, 5, 0, 2, 0, 6, 0, 3, 0, 7, 0}, // BLOCKS8
+	words(8),                                         // STEP8
+	{0, 0, 2, 0, 1, 0, 3, 0},                         // BLOCKS4
+	words(4),                                         // STEP4
+	words(kernels.PhiloxM0),                          // M0
+	words(kernels.PhiloxM1),                          // M1
+}
+
+// tailMask is read at 8-n words to mask n lanes of 8.
+var tailMask = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}
+
+func words(w uint32) (v [16]uint32) {
+	for i := range v {
+		v[i] = w
+	}
+	return v
+}
+
+func lanes(x float32) [16]uint32 { return words(math.Float32bits(x)) }
+
+var avx2Vector = vectorKernels{
+	silu:         siluAVX2,
+	scale:        scaleAVX2,
+	clamp:        clampAVX2,
+	add:          addAVX2,
+	mul:          mulAVX2,
+	addScaled:    addScaledAVX2,
+	combine:      combineAVX2,
+	difference:   differenceAVX2,
+	siluGrad:     siluGradAVX2,
+	clampGrad:    clampGradAVX2,
+	dropout:      dropoutAVX2,
+	posterior:    posteriorAVX2,
+	adam:         adamAVX2,
+	fir:          firAVX2,
+	dot:          dotAVX2,
+	distance:     distanceAVX2,
+	sum:          sumAVX2,
+	squares:      squaresAVX2,
+	sumRows:      sumRowsAVX2,
+	moments:      momentsAVX2,
+	norm:         normAVX2,
+	normSiLU:     normSiLUAVX2,
+	normSums:     normSumsAVX2,
+	normSumsSiLU: normSumsSiLUAVX2,
+	normDx:       normDxAVX2,
+	normDxSiLU:   normDxSiLUAVX2,
+	uniforms:     uniformsAVX2,
+	normals:      normalsAVX2,
+}
+
+//go:noescape
+func siluAVX2(dst, src []float32)
+
+//go:noescape
+func scaleAVX2(dst, src []float32, alpha float32)
+
+//go:noescape
+func clampAVX2(dst, src []float32, lo, hi float32)
+
+//go:noescape
+func addAVX2(dst, a, b []float32)
+
+//go:noescape
+func mulAVX2(dst, a, b []float32)
+
+//go:noescape
+func addScaledAVX2(dst, a, b []float32, alpha float32)
+
+//go:noescape
+func combineAVX2(dst, a, b []float32, alpha, beta float32)
+
+//go:noescape
+func differenceAVX2(dst, a, b []float32, alpha float32)
+
+//go:noescape
+func siluGradAVX2(dst, dy, x []float32)
+
+//go:noescape
+func clampGradAVX2(dst, dy, x []float32, lo, hi float32)
+
+//go:noescape
+func dropoutAVX2(dst, x, u []float32, rate, alpha float32)
+
+//go:noescape
+func posteriorAVX2(dst, z, y, gain, w []float32, k, noise float32)
+
+//go:noescape
+func adamAVX2(w, m, v, ema, g []float32, c *adamCoefficients)
+
+//go:noescape
+func firAVX2(dst, src, taps []float32, step int)
+
+//go:noescape
+func dotAVX2(a, b []float32) (ret float32)
+
+//go:noescape
+func distanceAVX2(a, b []float32) (ret float32)
+
+//go:noescape
+func sumAVX2(x []float32) (ret float32)
+
+//go:noescape
+func squaresAVX2(x []float32) (ret float64)
+
+//go:noescape
+func sumRowsAVX2(dst, x []float32, rows, stride int)
+
+//go:noescape
+func momentsAVX2(sum, squares, pivot, x []float32, rows, stride int)
+
+//go:noescape
+func normAVX2(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
+
+//go:noescape
+func normSiLUAVX2(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
+
+//go:noescape
+func normSumsAVX2(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
+
+//go:noescape
+func normSumsSiLUAVX2(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
+
+//go:noescape
+func normDxAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+
+//go:noescape
+func normDxSiLUAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+
+//go:noescape
+func uniformsAVX2(dst []float32, s *philoxState)
+
+//go:noescape
+func normalsAVX2(dst []float32, s *philoxState)
+
+var avx512Vector = vectorKernels{
+	silu:         siluAVX512,
+	scale:        scaleAVX512,
+	clamp:        clampAVX512,
+	add:          addAVX512,
+	mul:          mulAVX512,
+	addScaled:    addScaledAVX512,
+	combine:      combineAVX512,
+	difference:   differenceAVX512,
+	siluGrad:     siluGradAVX512,
+	clampGrad:    clampGradAVX512,
+	dropout:      dropoutAVX512,
+	posterior:    posteriorAVX512,
+	adam:         adamAVX512,
+	fir:          firAVX512,
+	dot:          dotAVX512,
+	distance:     distanceAVX512,
+	sum:          sumAVX512,
+	squares:      squaresAVX512,
+	sumRows:      sumRowsAVX512,
+	moments:      momentsAVX512,
+	norm:         normAVX512,
+	normSiLU:     normSiLUAVX512,
+	normSums:     normSumsAVX512,
+	normSumsSiLU: normSumsSiLUAVX512,
+	normDx:       normDxAVX512,
+	normDxSiLU:   normDxSiLUAVX512,
+	uniforms:     uniformsAVX512,
+	normals:      normalsAVX512,
+}
+
+//go:noescape
+func siluAVX512(dst, src []float32)
+
+//go:noescape
+func scaleAVX512(dst, src []float32, alpha float32)
+
+//go:noescape
+func clampAVX512(dst, src []float32, lo, hi float32)
+
+//go:noescape
+func addAVX512(dst, a, b []float32)
+
+//go:noescape
+func mulAVX512(dst, a, b []float32)
+
+//go:noescape
+func addScaledAVX512(dst, a, b []float32, alpha float32)
+
+//go:noescape
+func combineAVX512(dst, a, b []float32, alpha, beta float32)
+
+//go:noescape
+func differenceAVX512(dst, a, b []float32, alpha float32)
+
+//go:noescape
+func siluGradAVX512(dst, dy, x []float32)
+
+//go:noescape
+func clampGradAVX512(dst, dy, x []float32, lo, hi float32)
+
+//go:noescape
+func dropoutAVX512(dst, x, u []float32, rate, alpha float32)
+
+//go:noescape
+func posteriorAVX512(dst, z, y, gain, w []float32, k, noise float32)
+
+//go:noescape
+func adamAVX512(w, m, v, ema, g []float32, c *adamCoefficients)
+
+//go:noescape
+func firAVX512(dst, src, taps []float32, step int)
+
+//go:noescape
+func dotAVX512(a, b []float32) (ret float32)
+
+//go:noescape
+func distanceAVX512(a, b []float32) (ret float32)
+
+//go:noescape
+func sumAVX512(x []float32) (ret float32)
+
+//go:noescape
+func squaresAVX512(x []float32) (ret float64)
+
+//go:noescape
+func sumRowsAVX512(dst, x []float32, rows, stride int)
+
+//go:noescape
+func momentsAVX512(sum, squares, pivot, x []float32, rows, stride int)
+
+//go:noescape
+func normAVX512(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
+
+//go:noescape
+func normSiLUAVX512(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
+
+//go:noescape
+func normSumsAVX512(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
+
+//go:noescape
+func normSumsSiLUAVX512(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
+
+//go:noescape
+func normDxAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+
+//go:noescape
+func normDxSiLUAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+
+//go:noescape
+func uniformsAVX512(dst []float32, s *philoxState)
+
+//go:noescape
+func normalsAVX512(dst []float32, s *philoxState)

@@ -1,0 +1,175 @@
+//go:build amd64
+
+#include "textflag.h"
+
+// AVX-512 F, BW, DQ and VL: 16 lanes. Constants live in Z16..Z31; the mask is K1.
+#define LANES 16
+#define BYTES 64
+#define V0 Z0
+#define V1 Z1
+#define V2 Z2
+#define V3 Z3
+#define V4 Z4
+#define V5 Z5
+#define V6 Z6
+#define V7 Z7
+#define V8 Z8
+#define V9 Z9
+#define V10 Z10
+#define V11 Z11
+#define V12 Z12
+#define V13 Z13
+#define V14 Z14
+#define V15 Z15
+#define SILU_SYM ·siluAVX512
+#define SCALE_SYM ·scaleAVX512
+#define CLAMP_SYM ·clampAVX512
+#define ADD_SYM ·addAVX512
+#define MUL_SYM ·mulAVX512
+#define ADDSCALED_SYM ·addScaledAVX512
+#define COMBINE_SYM ·combineAVX512
+#define DIFFERENCE_SYM ·differenceAVX512
+#define SILUGRAD_SYM ·siluGradAVX512
+#define CLAMPGRAD_SYM ·clampGradAVX512
+#define DROPOUT_SYM ·dropoutAVX512
+#define POSTERIOR_SYM ·posteriorAVX512
+#define ADAM_SYM ·adamAVX512
+#define FIR_SYM ·firAVX512
+#define DOT_SYM ·dotAVX512
+#define DISTANCE_SYM ·distanceAVX512
+#define SUM_SYM ·sumAVX512
+#define SQUARES_SYM ·squaresAVX512
+#define SUMROWS_SYM ·sumRowsAVX512
+#define MOMENTS_SYM ·momentsAVX512
+#define NORM_SYM ·normAVX512
+#define NORMSILU_SYM ·normSiLUAVX512
+#define NORMSUMS_SYM ·normSumsAVX512
+#define NORMSUMSSILU_SYM ·normSumsSiLUAVX512
+#define NORMDX_SYM ·normDxAVX512
+#define NORMDXSILU_SYM ·normDxSiLUAVX512
+#define UNIFORMS_SYM ·uniformsAVX512
+#define NORMALS_SYM ·normalsAVX512
+
+#define SETMASK(n, t) \
+	MOVL $0xffff, t; \
+	BZHIL n, t, t;   \
+	KMOVW t, K1
+#define LOADM(m, v) VMOVUPS.Z m, K1, v
+#define STOREM(v, m) VMOVUPS v, K1, m
+
+#define VXORI VPXORD
+#define VANDI VPANDD
+
+#define ROUND(n) VRNDSCALEPS $8, n, n
+#define SCALE2(p, n, t) VSCALEFPS n, p, t
+
+#define KEEPINSIDE \
+	VCMPPS $29, V8, V1, K2;     \
+	VCMPPS $18, V9, V1, K2, K3; \
+	VMOVUPS.Z V0, K3, V0
+#define KEEPGE \
+	VCMPPS $29, V8, V1, K2; \
+	VMOVUPS.Z V0, K2, V0
+
+// FOLD adds the lanes of V0 in a fixed tree.
+#define FOLD \
+	VEXTRACTF64X4 $1, Z0, Y1; \
+	VADDPS Y1, Y0, Y0;        \
+	VEXTRACTF128 $1, Y0, X1;  \
+	VADDPS X1, X0, X0;        \
+	VPERMILPS $0x4e, X0, X1;  \
+	VADDPS X1, X0, X0;        \
+	VPERMILPS $0xb1, X0, X1;  \
+	VADDSS X1, X0, X0
+#define FOLD64 \
+	VEXTRACTF64X4 $1, Z0, Y1; \
+	VADDPD Y1, Y0, Y0;        \
+	VEXTRACTF128 $1, Y0, X1;  \
+	VADDPD X1, X0, X0;        \
+	VPERMILPD $1, X0, X1;     \
+	VADDSD X1, X0, X0
+
+#define XOR3KEY(key, c, d) VPTERNLOGD.BCST $0x96, key(R8), c, d
+// INTERLEAVE puts the odd words of a over those of b.
+#define INTERLEAVE(a, b) VMOVDQA32 a, K2, b
+// SWAP gives v = c where the sign of m is set, else s; c = s where it is set, else c.
+#define SWAP(m, s, c, v) \
+	VPMOVD2M m, K3;          \
+	VBLENDMPS c, s, K3, v;   \
+	VMOVAPS s, K3, c
+#define CONST_BLOCKS CONST_BLOCKS8
+#define CONST_STEP CONST_STEP8
+
+#define C_ONE Z16
+#define C_LOG2E Z17
+#define C_LN2HI Z18
+#define C_LN2LO Z19
+#define C_EXP2 Z20
+#define C_EXP3 Z21
+#define C_EXP4 Z22
+#define C_EXP5 Z23
+#define C_EXP6 Z24
+#define C_SIGN Z25
+#define C_EXPLOW Z26
+#define C_SILULOW Z27
+#define C_SLOPEHIGH Z28
+#define LOADCONSTANTS \
+	VMOVUPS ·vectorConstants+CONST_ONE(SB), C_ONE; \
+	VMOVUPS ·vectorConstants+CONST_LOG2E(SB), C_LOG2E; \
+	VMOVUPS ·vectorConstants+CONST_LN2HI(SB), C_LN2HI; \
+	VMOVUPS ·vectorConstants+CONST_LN2LO(SB), C_LN2LO; \
+	VMOVUPS ·vectorConstants+CONST_EXP2(SB), C_EXP2; \
+	VMOVUPS ·vectorConstants+CONST_EXP3(SB), C_EXP3; \
+	VMOVUPS ·vectorConstants+CONST_EXP4(SB), C_EXP4; \
+	VMOVUPS ·vectorConstants+CONST_EXP5(SB), C_EXP5; \
+	VMOVUPS ·vectorConstants+CONST_EXP6(SB), C_EXP6; \
+	VMOVUPS ·vectorConstants+CONST_SIGN(SB), C_SIGN; \
+	VMOVUPS ·vectorConstants+CONST_EXPLOW(SB), C_EXPLOW; \
+	VMOVUPS ·vectorConstants+CONST_SILULOW(SB), C_SILULOW; \
+	VMOVUPS ·vectorConstants+CONST_SLOPEHIGH(SB), C_SLOPEHIGH
+
+// The generators of random numbers need other constants; those used once per block stay in memory.
+#define C_HALF Z17
+#define C_ULP Z18
+#define C_SQRTHALF ·vectorConstants+CONST_SQRTHALF(SB)
+#define C_NONE Z19
+#define C_LOG0 Z20
+#define C_LOG1 Z21
+#define C_LOG2 Z22
+#define C_LOG3 Z23
+#define C_LN2 ·vectorConstants+CONST_LN2(SB)
+#define C_NTWO ·vectorConstants+CONST_NTWO(SB)
+#define C_EIGHTH ·vectorConstants+CONST_EIGHTH(SB)
+#define C_QUARTERMASK ·vectorConstants+CONST_QUARTERMASK(SB)
+#define C_QUARTER ·vectorConstants+CONST_QUARTER(SB)
+#define C_SIN0 Z24
+#define C_SIN1 Z26
+#define C_SIN2 Z27
+#define C_SIN3 Z28
+#define C_COS0 Z29
+#define C_COS1 Z30
+#define C_COS2 Z31
+#define C_COS3 Z6
+#define C_QUARTERTURN ·vectorConstants+CONST_QUARTERTURN(SB)
+#define LOADNORMAL \
+	VMOVUPS ·vectorConstants+CONST_ONE(SB), C_ONE; \
+	VMOVUPS ·vectorConstants+CONST_SIGN(SB), C_SIGN; \
+	VMOVUPS ·vectorConstants+CONST_HALF(SB), C_HALF; \
+	VMOVUPS ·vectorConstants+CONST_ULP(SB), C_ULP; \
+	VMOVUPS ·vectorConstants+CONST_NONE(SB), C_NONE; \
+	VMOVUPS ·vectorConstants+CONST_LOG0(SB), C_LOG0; \
+	VMOVUPS ·vectorConstants+CONST_LOG1(SB), C_LOG1; \
+	VMOVUPS ·vectorConstants+CONST_LOG2(SB), C_LOG2; \
+	VMOVUPS ·vectorConstants+CONST_LOG3(SB), C_LOG3; \
+	VMOVUPS ·vectorConstants+CONST_SIN0(SB), C_SIN0; \
+	VMOVUPS ·vectorConstants+CONST_SIN1(SB), C_SIN1; \
+	VMOVUPS ·vectorConstants+CONST_SIN2(SB), C_SIN2; \
+	VMOVUPS ·vectorConstants+CONST_SIN3(SB), C_SIN3; \
+	VMOVUPS ·vectorConstants+CONST_COS0(SB), C_COS0; \
+	VMOVUPS ·vectorConstants+CONST_COS1(SB), C_COS1; \
+	VMOVUPS ·vectorConstants+CONST_COS2(SB), C_COS2; \
+	VMOVUPS ·vectorConstants+CONST_COS3(SB), C_COS3; \
+	MOVL $0xaaaa, AX; \
+	KMOVW AX, K2
+
+#include "vec_amd64.h"
