@@ -70,7 +70,16 @@ func TestCurvesDrawWhateverValuesARunProduces(t *testing.T) {
 		"huge":     {X: []float64{1, 2, 3}, Y: []float64{1e-30, 1, 1e30}},
 	} {
 		for _, log := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) { svg(t, Curves{LogY: log}, s) })
+			t.Run(name, func(t *testing.T) {
+				c := Curves{LogY: log}
+				svg(t, c, s)
+				p, err := c.plot([]Series{s})
+				require.NoError(t, err)
+				for _, axis := range []plot.Axis{p.X, p.Y} {
+					assert.Less(t, axis.Min, axis.Max)
+					assert.GreaterOrEqual(t, len(labels(axis.Tick.Marker, axis.Min, axis.Max)), 2)
+				}
+			})
 		}
 	}
 	assert.Contains(t, svg(t, Curves{Title: "Loss"}), ">Loss (no data yet)<")

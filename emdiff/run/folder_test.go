@@ -23,7 +23,7 @@ func TestCreateNumbersFoldersUpwards(t *testing.T) {
 		assert.Equal(t, filepath.Join(root, want), f.Dir)
 		assert.DirExists(t, f.Dir)
 	}
-	for _, other := range []string{"00041-x", "123456-y", "99", "00300", "notes"} {
+	for _, other := range []string{"00041-x", "123456-y", "99", "200000", "9-early", "notes"} {
 		require.NoError(t, os.Mkdir(filepath.Join(root, other), 0o777))
 	}
 	f, err := Create(root, "c")
