@@ -25,6 +25,7 @@ type Set struct {
 	pool    *pool
 	shared  arena   // scratch of the op that runs, seen by all workers
 	private []arena // scratch of each worker
+	matrixJobs
 	vectorJobs
 }
 
@@ -39,7 +40,9 @@ func New(name string, opts kernels.Options) (kernels.Set, error) {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	return kernels.Checked(&Set{level: l, pool: newPool(threads), private: make([]arena, threads)}), nil
+	s := &Set{level: l, pool: newPool(threads), private: make([]arena, threads)}
+	s.startMatrix(threads)
+	return kernels.Checked(s), nil
 }
 
 // Name returns "host/" and the level.
@@ -48,12 +51,19 @@ func (s *Set) Name() string { return "host/" + s.level.name }
 // Supports reports true for float32 only.
 func (s *Set) Supports(p kernels.Precision) bool { return p == kernels.PrecisionF32 }
 
+// Free empties the buffer and forgets what was packed from it.
+func (s *Set) Free(b kernels.Buffer) {
+	h := b.(*buffer)
+	s.packs.forget(h.data, h.n*h.dtype.Size())
+	s.memory.Free(b)
+}
+
 // Sync returns nil: every op has finished, and none can fail.
 func (s *Set) Sync() error { return nil }
 
 // Close stops the workers and drops the scratch memory.
 func (s *Set) Close() error {
 	s.pool.close()
-	s.shared, s.private = arena{}, nil
+	s.shared, s.private, s.workers, s.packs = arena{}, nil, nil, nil
 	return nil
 }

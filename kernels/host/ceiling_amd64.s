@@ -1,0 +1,65 @@
+// Multiply-adds on registers alone: the ceiling that the micro-kernels are measured against.
+
+#include "textflag.h"
+
+#define FMA6(x, y, a, b, c, d, e, f) \
+	VFMADD231PS x, y, a; \
+	VFMADD231PS x, y, b; \
+	VFMADD231PS x, y, c; \
+	VFMADD231PS x, y, d; \
+	VFMADD231PS x, y, e; \
+	VFMADD231PS x, y, f
+
+// func peakAVX512(n int)
+TEXT ·peakAVX512(SB), NOSPLIT, $0-8
+	MOVQ n+0(FP), CX
+	VPXORD Z0, Z0, Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+loop:
+	FMA6(Z12, Z13, Z0, Z1, Z2, Z3, Z4, Z5)
+	FMA6(Z12, Z13, Z6, Z7, Z8, Z9, Z10, Z11)
+	FMA6(Z12, Z13, Z0, Z1, Z2, Z3, Z4, Z5)
+	FMA6(Z12, Z13, Z6, Z7, Z8, Z9, Z10, Z11)
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET
+
+// func peakAVX2(n int)
+TEXT ·peakAVX2(SB), NOSPLIT, $0-8
+	MOVQ n+0(FP), CX
+	VXORPS Y0, Y0, Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y0, Y11
+	VMOVAPS Y0, Y12
+	VMOVAPS Y0, Y13
+loop:
+	FMA6(Y12, Y13, Y0, Y1, Y2, Y3, Y4, Y5)
+	FMA6(Y12, Y13, Y6, Y7, Y8, Y9, Y10, Y11)
+	FMA6(Y12, Y13, Y0, Y1, Y2, Y3, Y4, Y5)
+	FMA6(Y12, Y13, Y6, Y7, Y8, Y9, Y10, Y11)
+	DECQ CX
+	JNZ loop
+	VZEROUPPER
+	RET

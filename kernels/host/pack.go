@@ -1,0 +1,98 @@
+package host
+
+import "unsafe"
+
+// matrix is a strided view of numbers: element (k, j) of block t is data[block[t] + k*kStride + j*jStride].
+type matrix struct {
+	data             []float32
+	depth, cols      int
+	kStride, jStride int
+	scale            float32
+}
+
+// packPanel writes columns [j0, j0+width) of the block of m that starts at base, as depth rows of width values; columns
+// beyond m.cols become zero.
+func packPanel(dst []float32, m *matrix, base, j0, width int) {
+	n := min(width, m.cols-j0)
+	if n < width {
+		clear(dst[:m.depth*width])
+	}
+	src := m.data[base+j0*m.jStride:]
+	if m.jStride == 1 {
+		for k := range m.depth {
+			row := dst[k*width:][:n]
+			copy(row, src[k*m.kStride:])
+			if m.scale != 1 {
+				for j := range row {
+					row[j] *= m.scale
+				}
+			}
+		}
+		return
+	}
+	for j := range n {
+		at, d := j*m.jStride, j
+		for range m.depth {
+			dst[d] = src[at] * m.scale
+			at += m.kStride
+			d += width
+		}
+	}
+}
+
+// packJob packs a matrix whose depth is the concatenation of blocks (the taps of a convolution) into panels:
+// dst[panel][block][k][width]. One part packs one block of one panel.
+type packJob struct {
+	m      *matrixKernels
+	src    matrix
+	blocks []int // first element of each block in src
+	dst    []float32
+}
+
+func (j *packJob) part(_, i int) {
+	panel, block := i/len(j.blocks), i%len(j.blocks)
+	width := j.m.width(j.src.cols, panel)
+	to := panel*j.m.cols*j.src.depth*len(j.blocks) + block*j.src.depth*width
+	packPanel(j.dst[to:], &j.src, j.blocks[block], panel*j.m.cols, width)
+}
+
+// run packs everything.
+func (j *packJob) run(p *pool) { p.run(j.m.panels(j.src.cols)*len(j.blocks), j) }
+
+// len is the number of floats that dst needs.
+func (j *packJob) len() int { return j.m.packedLen(j.src.depth*len(j.blocks), j.src.cols) }
+
+// packCache keeps packed weights for as long as they are seen with the same version.
+type packCache map[packKey]*packed
+
+// packKey tells apart the ways in which one weight buffer is packed.
+type packKey struct {
+	weights unsafe.Pointer
+	form    int // 0: forward; 1 + phase: input gradient
+}
+
+type packed struct {
+	version uint64
+	values  arena
+}
+
+// lookup returns memory for n packed floats and whether it already holds the values of this version.
+func (c packCache) lookup(key packKey, version uint64, n int) (values []float32, valid bool) {
+	e := c[key]
+	if e == nil {
+		e = &packed{}
+		c[key] = e
+	}
+	valid = e.version == version && len(e.values.mem) >= n
+	e.version = version
+	return e.values.floats(n), valid
+}
+
+// forget drops what was packed from the n bytes at p.
+func (c packCache) forget(p unsafe.Pointer, n int) {
+	for key := range c {
+		if uintptr(key.weights) >= uintptr(p) && uintptr(key.weights) < uintptr(p)+uintptr(n) {
+			delete(c, key)
+		}
+	}
+}
