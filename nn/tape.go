@@ -82,6 +82,9 @@ func (t *Tape) Close() {
 // MemoryBytes is the device memory that the tape holds.
 func (t *Tape) MemoryBytes() int64 { return 4 * int64(t.arena.capacity()) }
 
+// PeakBytes is the largest memory that tensors took at a time since the last Reset.
+func (t *Tape) PeakBytes() int64 { return 4 * int64(t.arena.peak) }
+
 // NewTensor returns a contiguous tensor with undefined contents, valid until Reset.
 func (t *Tape) NewTensor(n, h, w, c int) *Tensor {
 	x := &Tensor{N: n, H: h, W: w, C: c, Stride: c}
