@@ -79,13 +79,16 @@ type EMConfig struct {
 
 // SamplerConfig chooses and tunes the sampler of p(x | y).
 type SamplerConfig struct {
-	Sampler  string  `toml:"sampler"` // exact (denoising only), pmc, pmc-red or split-gibbs
-	Batch    int     `toml:"batch"`   // images sampled at once; does not change the result
-	Steps    int     `toml:"steps"`   // exact: noise levels; pmc: Langevin steps; split-gibbs: iterations
-	SigmaMin float64 `toml:"sigma_min"`
-	SigmaMax float64 `toml:"sigma_max"` // pmc: first noise level; split-gibbs: first coupling
+	Sampler  string  `toml:"sampler"`   // reverse-sde (denoising only), split-gibbs, pmc-pnp or pmc-red
+	Batch    int     `toml:"batch"`     // images sampled at once; does not change the result
+	Steps    int     `toml:"steps"`     // reverse-sde: noise levels; split-gibbs: iterations; pmc: Langevin steps
+	SigmaMin float64 `toml:"sigma_min"` // the last noise level (split-gibbs: of each prior draw)
+	SigmaMax float64 `toml:"sigma_max"` // pmc: the first noise level
 	StepSize float64 `toml:"step_size"` // pmc: gamma = step_size * min(v/|A|^2, sigma^2)
-	Inner    int     `toml:"inner"`     // split-gibbs: denoising levels per iteration
+	RhoMax   float64 `toml:"rho_max"`   // split-gibbs: the first coupling,
+	RhoMin   float64 `toml:"rho_min"`   // the least,
+	RhoDecay float64 `toml:"rho_decay"` // and the factor from one iteration to the next
+	Inner    int     `toml:"inner"`     // split-gibbs: noise levels of each prior draw
 }
 
 // EvalConfig is the evaluation on images that no training sees.
@@ -183,28 +186,22 @@ func (e EMConfig) validate() error {
 
 func (s SamplerConfig) validate() error {
 	switch s.Sampler {
-	case "exact", "pmc", "pmc-red", "split-gibbs":
+	case "reverse-sde", "split-gibbs", "pmc-pnp", "pmc-red":
 	default:
-		return fmt.Errorf("estep.sampler = %q is unknown: use exact, pmc, pmc-red or split-gibbs", s.Sampler)
+		return fmt.Errorf("estep.sampler = %q is unknown: use reverse-sde, split-gibbs, pmc-pnp or pmc-red", s.Sampler)
 	}
 	if s.Batch < 1 || s.Steps < 1 || !(s.SigmaMin > 0) {
 		return fmt.Errorf("estep.batch = %d, estep.steps = %d, estep.sigma_min = %g must be positive", s.Batch, s.Steps, s.SigmaMin)
-	}
-	if s.Sampler != "exact" && !(s.SigmaMax > s.SigmaMin) {
-		return fmt.Errorf("estep.sigma_max = %g must exceed estep.sigma_min = %g", s.SigmaMax, s.SigmaMin)
 	}
 	return nil
 }
 
 // validateTogether checks settings against each other.
 func (c Config) validateTogether() error {
-	if c.EStep.Sampler == "exact" && c.Task.Name != "denoise" {
-		return fmt.Errorf("estep.sampler = %q draws exactly for denoising only; for task.name = %q use split-gibbs", c.EStep.Sampler, c.Task.Name)
-	}
 	if c.Train.Ambient && c.Task.Name != "denoise" {
 		return fmt.Errorf("train.ambient learns from noisy but complete measurements; task.name = %q has none", c.Task.Name)
 	}
-	if c.EStep.Sampler != "pmc" && c.EStep.Sampler != "pmc-red" && c.EM.AlphaFirst != 1 {
+	if !c.EStep.isPMC() && c.EM.AlphaFirst != 1 {
 		return fmt.Errorf("em.alpha_first = %g: only the PMC samplers weight the prior; estep.sampler = %q needs 1", c.EM.AlphaFirst, c.EStep.Sampler)
 	}
 	if c.Init.Clean < 1 || c.Init.Steps < 0 {

@@ -9,8 +9,10 @@ import (
 	"maps"
 	"math"
 	"os"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -206,4 +208,15 @@ func parseRecord(line []byte) (Record, error) {
 	delete(r.Fields, "time")
 	r.Event, r.Time = event, when
 	return r, nil
+}
+
+// fields lists the members of a struct under their JSON names.
+func fields(v any) map[string]any {
+	m := map[string]any{}
+	value := reflect.ValueOf(v)
+	for i := range value.NumField() {
+		name, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ",")
+		m[name] = value.Field(i).Interface()
+	}
+	return m
 }

@@ -1,0 +1,74 @@
+// Command emdiff-train learns a clean diffusion prior from corrupted images. Without flags it runs the preset "quick" on
+// embedded images.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"emdiff/cmd/internal/device"
+	"emdiff/emdiff/learn"
+	"emdiff/emdiff/run"
+)
+
+type flags struct {
+	Preset     string           `default:"quick" help:"Built-in settings: ${presets}."`
+	Config     string           `placeholder:"FILE.toml" help:"Settings that override the preset."`
+	Set        []string         `sep:"none" placeholder:"KEY=VALUE" help:"Override one setting, for example train.lr=1e-3. May be repeated."`
+	Data       string           `placeholder:"PATH" help:"Images: an IDX file (.gz too), a CIFAR-10 binary file or folder. Default: the embedded Fashion-MNIST images."`
+	Seed       *uint64          `help:"Seed of everything random."`
+	Out        string           `default:"runs" help:"Folder that receives the numbered run folders."`
+	Resume     string           `placeholder:"RUN" help:"Continue the run in this folder, with the settings it began with."`
+	OtherLevel bool             `help:"With --resume: continue even if the run began on another kernel level, which rounds differently."`
+	Device     string           `default:"auto" help:"Where to compute: auto or host."`
+	Threads    int              `default:"0" help:"Threads of the host; 0 = all cores. Does not change results."`
+	DryRun     bool             `help:"Print what the run would cost, and stop."`
+	Version    kong.VersionFlag `help:"Print the version."`
+}
+
+func main() {
+	var f flags
+	kong.Parse(&f, kong.Name("emdiff-train"),
+		kong.Description("Learn a clean diffusion prior from corrupted images by expectation-maximisation."),
+		kong.Vars{"presets": strings.Join(run.Presets(), ", "), "version": run.ThisProgram().String()})
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := f.run(ctx); err != nil {
+		if !errors.Is(err, learn.ErrInterrupted) {
+			fmt.Fprintln(os.Stderr, "emdiff-train:", err)
+		}
+		stop()
+		os.Exit(1)
+	}
+}
+
+func (f flags) run(ctx context.Context) error {
+	settings, err := run.Resolve(f.Preset, f.Config, f.Set)
+	if err != nil {
+		return err
+	}
+	if f.Data != "" {
+		settings.Data.Path = f.Data
+	}
+	if f.Seed != nil {
+		settings.Seed = *f.Seed
+	}
+	choice, err := device.Open(f.Device, f.Threads)
+	if err != nil {
+		return err
+	}
+	defer choice.Set.Close()
+	if f.DryRun {
+		return run.DryRun(os.Stdout, choice.Set, settings)
+	}
+	return run.Train(ctx, run.TrainOptions{Settings: settings, Name: f.Preset, Out: f.Out, Resume: f.Resume, OtherLevel: f.OtherLevel,
+		Set: choice.Set, Device: run.Device{Name: "host", Level: choice.Set.Name(), Why: choice.String()},
+		Log: os.Stdout, Progress: run.NewProgress(os.Stderr)})
+}

@@ -1,0 +1,129 @@
+package learn
+
+import (
+	"emdiff/emdiff/data"
+	"emdiff/emdiff/physics"
+	"emdiff/kernels"
+)
+
+// measurements are the fixed y of an image set, on the device, and the operator that made them.
+type measurements struct {
+	set   kernels.Set
+	op    physics.Operator
+	sigma float64
+	truth *data.Set
+	first int // id of image 0
+	y     kernels.Buffer
+	len   int // values per image
+
+	ids    kernels.Buffer // ids and positions of the selected batch
+	at     kernels.Buffer
+	batchY kernels.Buffer
+	room   int
+}
+
+// measureAll simulates the measurements of the training and held-out images. Ids start with the training images.
+func measureAll(set kernels.Set, c Config, images Images) (train, held *measurements, err error) {
+	total := images.Train.Len() + images.Held.Len()
+	op, err := c.Task.operator(set, images.Clean.H, images.Clean.W, images.Clean.C, total, c.Seed)
+	if err != nil {
+		return nil, nil, err
+	}
+	train = measure(set, op, c, images.Train, 0)
+	held = measure(set, op, c, images.Held, images.Train.Len())
+	return train, held, set.Sync()
+}
+
+func (t TaskConfig) operator(set kernels.Set, h, w, c, images int, seed uint64) (physics.Operator, error) {
+	switch t.Name {
+	case "inpaint":
+		return physics.NewRandomInpaint(set, h, w, c, t.Masked, seed, images)
+	case "deblur":
+		return physics.NewGaussianBlur(set, h, w, c, t.BlurSize, t.BlurStd)
+	}
+	return physics.NewDenoise(set, h, w, c)
+}
+
+func measure(set kernels.Set, op physics.Operator, c Config, truth *data.Set, first int) *measurements {
+	m := &measurements{set: set, op: op, sigma: c.Task.Sigma, truth: truth, first: first, len: truth.H * truth.W * truth.C}
+	m.y = set.Alloc(kernels.F32, len(truth.Pixels))
+	const chunk = 1024 // bounds the workspace; a multiple of 16 keeps the slices aligned
+	x := set.Alloc(kernels.F32, min(chunk, truth.Len())*m.len)
+	defer set.Free(x)
+	for start := 0; start < truth.Len(); start += chunk {
+		n := min(chunk, truth.Len()-start)
+		set.Upload(x, truth.Pixels[start*m.len:(start+n)*m.len])
+		b := m.name(sequence(start, n))
+		physics.Measure(set, op, b, m.y.Slice(start*m.len, n*m.len), x, c.Task.Sigma, c.Seed)
+	}
+	return m
+}
+
+// name uploads the positions of a batch and returns it under its ids.
+func (m *measurements) name(positions []int) physics.Batch {
+	m.reserve(len(positions))
+	ids, at := make([]int32, len(positions)), make([]int32, len(positions))
+	for i, p := range positions {
+		ids[i], at[i] = int32(m.first+p), int32(p)
+	}
+	m.set.UploadInts(m.ids, ids)
+	m.set.UploadInts(m.at, at)
+	return physics.Batch{N: len(positions), IDs: m.ids}
+}
+
+// take selects the images at positions and returns the batch and its measurements, valid until the next call.
+func (m *measurements) take(positions []int) (physics.Batch, kernels.Buffer) {
+	b := m.name(positions)
+	m.set.Gather(m.batchY, m.y, m.at, m.truth.Len(), kernels.PerImage{N: b.N, Len: m.len})
+	m.op.Select(b)
+	return b, m.batchY
+}
+
+// subset returns the measurements at positions in a buffer of their own.
+func (m *measurements) subset(positions []int) kernels.Buffer {
+	m.name(positions)
+	out := m.set.Alloc(kernels.F32, len(positions)*m.len)
+	m.set.Gather(out, m.y, m.at, m.truth.Len(), kernels.PerImage{N: len(positions), Len: m.len})
+	return out
+}
+
+func (m *measurements) reserve(n int) {
+	if n <= m.room {
+		return
+	}
+	m.freeBatch()
+	m.room = n
+	m.ids, m.at = m.set.Alloc(kernels.I32, n), m.set.Alloc(kernels.I32, n)
+	m.batchY = m.set.Alloc(kernels.F32, n*m.len)
+}
+
+func (m *measurements) freeBatch() {
+	if m.room > 0 {
+		m.set.Free(m.ids)
+		m.set.Free(m.at)
+		m.set.Free(m.batchY)
+	}
+	m.room = 0
+}
+
+// close frees the measurements; the operator is shared.
+func (m *measurements) close() {
+	m.freeBatch()
+	m.set.Free(m.y)
+}
+
+// pixels downloads all measurements.
+func (m *measurements) pixels() []float32 {
+	out := make([]float32, len(m.truth.Pixels))
+	m.set.Download(out, m.y)
+	return out
+}
+
+// sequence returns n consecutive numbers.
+func sequence(first, n int) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = first + i
+	}
+	return s
+}

@@ -1,0 +1,254 @@
+package run
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+
+	"emdiff/emdiff/data"
+	"emdiff/emdiff/learn"
+)
+
+// reporter is the learn.Observer of a training command: progress and tables on the terminal, and statistics, pictures and
+// weights in the run folder. Everything it draws comes from the folder, so that a continued run draws the same.
+type reporter struct {
+	folder   *Folder
+	stats    *Stats
+	log      io.Writer
+	progress Progress
+	images   learn.Images
+	settings Settings
+	em       *learn.EM
+
+	task  Task
+	ready bool // the table's head has been printed
+}
+
+// begin prints what the run is about.
+func (r *reporter) begin(whole *data.Set) {
+	s := r.settings
+	fmt.Fprintf(r.log, "data        %s, %dx%dx%d: %d to measure, %d clean, %d held out\n", whole.Name, whole.H, whole.W, whole.C,
+		r.images.Train.Len(), r.images.Clean.Len(), r.images.Held.Len())
+	fmt.Fprintf(r.log, "task        %s\n", describeTask(s.Task))
+	fmt.Fprintf(r.log, "network     %d parameters\n", r.em.Network().Params.Count())
+	for _, result := range r.em.State.Results {
+		r.row(result)
+	}
+}
+
+func describeTask(t learn.TaskConfig) string {
+	switch t.Name {
+	case "inpaint":
+		return fmt.Sprintf("inpaint, %.0f %% of the pixels hidden, noise sigma %g", 100*t.Masked, t.Sigma)
+	case "deblur":
+		return fmt.Sprintf("deblur, %dx%d Gaussian of std %g, noise sigma %g", t.BlurSize, t.BlurSize, t.BlurStd, t.Sigma)
+	}
+	return fmt.Sprintf("denoise, noise sigma %g on images in [-1, 1]", t.Sigma)
+}
+
+// Phase implements learn.Observer.
+func (r *reporter) Phase(round int, phase learn.Phase, done, total int) {
+	r.endTask()
+	label := fmt.Sprintf("round %d %s", round, phase)
+	if round == 0 || phase == learn.Final {
+		label = string(phase)
+	}
+	r.task = r.progress.Start(label, total)
+	r.task.Add(done)
+}
+
+// Advance implements learn.Observer.
+func (r *reporter) Advance(n int) { r.task.Add(n) }
+
+func (r *reporter) endTask() {
+	if r.task != nil {
+		r.task.Done()
+		r.task = nil
+	}
+}
+
+// Loss implements learn.Observer.
+func (r *reporter) Loss(round int, phase learn.Phase, step int, loss float64) error {
+	r.task.Note(fmt.Sprintf("loss %.4f", loss))
+	return r.stats.Append("loss", map[string]any{"round": round, "phase": string(phase), "step": step, "loss": loss})
+}
+
+// Round implements learn.Observer.
+func (r *reporter) Round(result learn.RoundResult, shown, generated []float32) error {
+	r.endTask()
+	r.row(result)
+	if err := os.MkdirAll(r.folder.Path("rounds"), 0o777); err != nil {
+		return fmt.Errorf("the pictures of a round cannot be kept: %w", err)
+	}
+	return errors.Join(
+		writeFloats(r.roundFile(result.Round, "draws"), shown),
+		writeFloats(r.roundFile(result.Round, "generated"), generated),
+		r.stats.Append("round", fields(result)),
+		r.draw(),
+		writeWeights(r.folder, r.em.Network(), r.settings),
+	)
+}
+
+// Final implements learn.Observer.
+func (r *reporter) Final(result learn.FinalResult, mean []float32) error {
+	r.endTask()
+	if err := errors.Join(writeFloats(r.folder.Path("rounds", "mean.f32"), mean), r.draw()); err != nil {
+		return err
+	}
+	fmt.Fprintf(r.log, `
+PSNR on %d held-out images, dB
+  measurements                         %6.2f
+  single draws, prior of %4d clean     %6.2f
+  single draws, learned prior          %6.2f  (%+.2f)
+  mean of %2d draws, learned prior      %6.2f  (%+.2f above the measurements)
+
+pictures    %s, %s
+weights     %s
+time        %.0f s
+`, r.images.Held.Len(), result.PSNRMeasurements, r.images.Clean.Len(), result.PSNRInitPrior,
+		result.PSNRFinal, result.PSNRFinal-result.PSNRInitPrior,
+		result.Draws, result.PSNRFinalMean, result.PSNRFinalMean-result.PSNRMeasurements,
+		r.folder.Path("reconstructions.png"), r.folder.Path("generated.png"), r.folder.Path("weights.safetensors"), result.Seconds)
+	return r.stats.Append("done", fields(result))
+}
+
+// row prints one line of the table of rounds.
+func (r *reporter) row(e learn.RoundResult) {
+	if !r.ready {
+		fmt.Fprintf(r.log, "\n%5s %7s %6s %8s %9s %9s %8s %8s %8s %8s %8s %8s\n", "round", "images", "steps", "loss",
+			"PSNR y", "PSNR x|y", "SSIM", "misfit", "E-step s", "M-step s", "eval s", "weights")
+		r.ready = true
+	}
+	kind := "tuned"
+	if e.Reset || e.Round == 0 {
+		kind = "fresh"
+	}
+	fmt.Fprintf(r.log, "%5d %7d %6d %8.4f %9.2f %9.2f %8.3f %8.3f %8.1f %8.1f %8.1f %8s\n", e.Round, e.Images, e.Steps, e.Loss,
+		e.PSNRMeasurements, e.PSNRDraw, e.SSIMDraw, e.MisfitDraw, e.Seconds.EStep, e.Seconds.MStep, e.Seconds.Evaluate, kind)
+}
+
+func (r *reporter) roundFile(round int, what string) string {
+	return r.folder.Path("rounds", fmt.Sprintf("%03d-%s.f32", round, what))
+}
+
+// draw makes all pictures anew from what the folder holds.
+func (r *reporter) draw() error {
+	return errors.Join(r.drawReconstructions(), r.drawGenerated(), r.drawCurves())
+}
+
+// drawReconstructions shows a row per image: measurement, a draw after each round, the mean of draws, the truth.
+func (r *reporter) drawReconstructions() error {
+	columns := [][]float32{r.em.HeldMeasurements()}
+	titles := []string{"measured"}
+	for round := 0; ; round++ {
+		draws, err := readFloats(r.roundFile(round, "draws"))
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		columns = append(columns, draws)
+		titles = append(titles, fmt.Sprintf("round %d", round))
+	}
+	mean, err := readFloats(r.folder.Path("rounds", "mean.f32"))
+	if err == nil {
+		columns, titles = append(columns, mean), append(titles, fmt.Sprintf("mean of %d", r.settings.Eval.Draws))
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	held := r.images.Held
+	columns, titles = append(columns, held.Pixels), append(titles, "truth")
+	length := held.ImageLen()
+	var tiles [][]float32
+	for i := range min(r.settings.Eval.Shown, held.Len()) {
+		for _, c := range columns {
+			tiles = append(tiles, c[i*length:(i+1)*length])
+		}
+	}
+	return Grid{Columns: len(columns), ColumnTitles: titles}.WritePNG(r.folder.Path("reconstructions.png"), tiles, held.H, held.W, held.C)
+}
+
+// drawGenerated shows a row of clean images drawn from the prior for every round, and the latest ones in full.
+func (r *reporter) drawGenerated() error {
+	if r.settings.Eval.Generated == 0 {
+		return nil
+	}
+	held := r.images.Held
+	length := held.ImageLen()
+	columns := min(12, r.settings.Eval.Generated)
+	var tiles, latest [][]float32
+	var labels []string
+	for round := 0; ; round++ {
+		samples, err := readFloats(r.roundFile(round, "generated"))
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		latest = latest[:0]
+		for i := 0; i < len(samples); i += length {
+			latest = append(latest, samples[i:i+length])
+		}
+		tiles = append(tiles, latest[:columns]...)
+		labels = append(labels, fmt.Sprintf("round %d", round))
+	}
+	return errors.Join(
+		Grid{Columns: columns, RowLabels: labels}.WritePNG(r.folder.Path("generated-rounds.png"), tiles, held.H, held.W, held.C),
+		Grid{}.WritePNG(r.folder.Path("generated.png"), latest, held.H, held.W, held.C))
+}
+
+// drawCurves draws the loss over all training steps, and PSNR over the rounds.
+func (r *reporter) drawCurves() error {
+	records, err := ReadStats(r.folder.Path("stats.jsonl"))
+	if err != nil {
+		return err
+	}
+	loss := Series{Name: "loss"}
+	draws, measured := Series{Name: "draws x|y"}, Series{Name: "measurements y"}
+	start, last := 0.0, 0.0 // steps of the rounds before, and within this one
+	round := 0.0
+	for _, rec := range records {
+		switch rec.Event {
+		case "loss":
+			step, _ := rec.Float("step")
+			value, _ := rec.Float("loss")
+			if k, _ := rec.Float("round"); k != round {
+				start, round = start+last, k
+			}
+			last = step
+			loss.X, loss.Y = append(loss.X, start+step), append(loss.Y, value)
+		case "round":
+			k, _ := rec.Float("round")
+			d, _ := rec.Float("psnr_draw")
+			m, _ := rec.Float("psnr_measurements")
+			draws.X, draws.Y = append(draws.X, k), append(draws.Y, d)
+			measured.X, measured.Y = append(measured.X, k), append(measured.Y, m)
+		}
+	}
+	return errors.Join(
+		Curves{Title: "Training loss", XLabel: "step", YLabel: "loss", LogY: true}.Write(r.folder.Path("loss.png"), loss),
+		Curves{Title: "Held-out images", XLabel: "round", YLabel: "PSNR, dB"}.Write(r.folder.Path("psnr.png"), draws, measured))
+}
+
+// writeFloats keeps values as little-endian float32.
+func writeFloats(path string, values []float32) error {
+	return WriteFile(path, func(w io.Writer) error { return binary.Write(w, binary.LittleEndian, values) })
+}
+
+func readFloats(path string) ([]float32, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]float32, len(text)/4)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(text[4*i:]))
+	}
+	return values, nil
+}
