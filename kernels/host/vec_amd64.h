@@ -277,8 +277,9 @@ TEXT POSTERIOR_SYM(SB), NOSPLIT, $0-128
 	VADDPS V14, V2, V2;          \
 	VDIVPS V2, V1, V1;           \
 	L(at(DI), V0);               \
-	VMULPS V4, V0, V0;           \
-	VFNMADD231PS V5, V1, V0;     \
+	VMULPS V4, V0, V3;           \
+	VFMADD231PS V5, V1, V3;      \
+	VSUBPS V3, V0, V0;           \
 	S(V0, at(DI));               \
 	L(at(R9), V3);               \
 	VMULPS V6, V3, V3;           \

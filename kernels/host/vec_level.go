@@ -42,7 +42,7 @@ type vectorKernels struct {
 // adamCoefficients are the factors of kernels.AdamW, in the order the assembly reads them:
 //
 //	g *= Clip;  m = Beta1 m + Rest1 g;  v = Beta2 v + Rest2 g^2
-//	w = Decay w - Step m/(sqrt(v Unbias2) + Eps);  ema = EMA ema + RestEMA w
+//	w -= Decay w + Step m/(sqrt(v Unbias2) + Eps);  ema = EMA ema + RestEMA w
 type adamCoefficients struct {
 	Clip, Beta1, Rest1, Beta2, Rest2, Unbias2, Eps, Decay, Step, EMA, RestEMA float32
 }
@@ -78,6 +78,3 @@ const (
 )
 
 var expCoef = [5]float32{0.49999994, 0.166665211, 0.041668389, 0.00836874545, 0.00138145406}
-
-// vectorJobs holds one reusable job per op, so that ops allocate nothing.
-type vectorJobs struct{}

@@ -163,7 +163,7 @@ func adamGo(w, m, v, ema, g []float32, c *adamCoefficients) {
 		gi := g[i] * c.Clip
 		m[i] = c.Beta1*m[i] + c.Rest1*gi
 		v[i] = c.Beta2*v[i] + c.Rest2*(gi*gi)
-		w[i] = c.Decay*w[i] - c.Step*(m[i]/(sqrt32(v[i]*c.Unbias2)+c.Eps))
+		w[i] -= c.Decay*w[i] + c.Step*(m[i]/(sqrt32(v[i]*c.Unbias2)+c.Eps))
 		ema[i] = c.EMA*ema[i] + c.RestEMA*w[i]
 	}
 }

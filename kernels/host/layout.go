@@ -1,0 +1,140 @@
+package host
+
+import (
+	"math"
+
+	"emdiff/kernels"
+)
+
+// store copies src to dst, or adds it.
+func (v *vectorKernels) store(dst, src []float32, accumulate bool) {
+	if accumulate {
+		v.add(dst, dst, src)
+	} else {
+		copy(dst, src)
+	}
+}
+
+// upsampleJob handles one row of the small image per part.
+type upsampleJob struct {
+	set          *Set
+	small, large []float32
+	p            kernels.Resize
+	xs, ys       int
+	adjoint      bool
+}
+
+func (j *upsampleJob) part(worker, row int) {
+	v, p := &j.set.level.vector, &j.p
+	pixels := 2 * p.W * j.ys
+	var sum []float32
+	if j.adjoint {
+		sum = j.set.private[worker].floats(p.C)
+	}
+	for column := range p.W {
+		small := j.small[(row*p.W+column)*j.xs:][:p.C]
+		top := j.large[2*row*pixels+2*column*j.ys:]
+		bottom := top[pixels:]
+		if !j.adjoint {
+			v.store(top[:p.C], small, p.Accumulate)
+			v.store(top[j.ys:][:p.C], small, p.Accumulate)
+			v.store(bottom[:p.C], small, p.Accumulate)
+			v.store(bottom[j.ys:][:p.C], small, p.Accumulate)
+			continue
+		}
+		v.add(sum, top[:p.C], top[j.ys:])
+		v.add(sum, sum, bottom)
+		v.add(sum, sum, bottom[j.ys:])
+		v.store(small, sum, p.Accumulate)
+	}
+}
+
+func (s *Set) resize(small, large kernels.Buffer, p kernels.Resize, adjoint bool) {
+	s.upsample = upsampleJob{s, f32(small), f32(large), p, stride(p.XStride, p.C), stride(p.YStride, p.C), adjoint}
+	s.pool.run(p.N*p.H, &s.upsample)
+}
+
+// Upsample2x repeats every pixel of x in a 2x2 block of y.
+func (s *Set) Upsample2x(y, x kernels.Buffer, p kernels.Resize) { s.resize(x, y, p, false) }
+
+// Upsample2xGrad sums the 2x2 blocks of dy.
+func (s *Set) Upsample2xGrad(dx, dy kernels.Buffer, p kernels.Resize) { s.resize(dx, dy, p, true) }
+
+// shuffleJob handles one row of the small image per part.
+type shuffleJob struct {
+	small, large []float32
+	p            kernels.Shuffle
+	toSmall      bool
+}
+
+func (j *shuffleJob) part(_, row int) {
+	p := &j.p
+	width, size := p.W/p.R, p.C*p.R*p.R
+	for a := range p.R {
+		line := j.large[(row*p.R+a)*p.W*p.C:][:p.W*p.C]
+		for b := range p.R {
+			for column := range width {
+				large := line[(column*p.R+b)*p.C:][:p.C]
+				small := j.small[(row*width+column)*size+a*p.R+b:]
+				for c := range large {
+					if j.toSmall {
+						small[c*p.R*p.R] = large[c]
+					} else {
+						large[c] = small[c*p.R*p.R]
+					}
+				}
+			}
+		}
+	}
+}
+
+// PixelUnshuffle moves blocks of the large image x into the channels of y.
+func (s *Set) PixelUnshuffle(y, x kernels.Buffer, p kernels.Shuffle) {
+	s.shuffle = shuffleJob{f32(y), f32(x), p, true}
+	s.pool.run(p.N*p.H/p.R, &s.shuffle)
+}
+
+// PixelShuffle is the inverse and adjoint of PixelUnshuffle.
+func (s *Set) PixelShuffle(y, x kernels.Buffer, p kernels.Shuffle) {
+	s.shuffle = shuffleJob{f32(x), f32(y), p, false}
+	s.pool.run(p.N*p.H/p.R, &s.shuffle)
+}
+
+// channelsJob copies the channels of some rows per part.
+type channelsJob struct {
+	vector  *vectorKernels
+	y, x    []float32
+	p       kernels.Channels
+	perPart int
+}
+
+func (j *channelsJob) part(_, i int) {
+	p := &j.p
+	xs, ys := stride(p.XStride, p.C), stride(p.YStride, p.C)
+	for r := i * j.perPart; r < min((i+1)*j.perPart, p.Rows); r++ {
+		j.vector.store(j.y[r*ys+p.YOffset:][:p.C], j.x[r*xs+p.XOffset:], p.Accumulate)
+	}
+}
+
+// CopyChannels copies a range of channels.
+func (s *Set) CopyChannels(y, x kernels.Buffer, p kernels.Channels) {
+	perPart := max(1, grain/p.C)
+	s.channels = channelsJob{&s.level.vector, f32(y), f32(x), p, perPart}
+	s.pool.run((p.Rows+perPart-1)/perPart, &s.channels)
+}
+
+// TimeEmbedding computes y [N][Dim] from t [N], in float64.
+func (s *Set) TimeEmbedding(y, t kernels.Buffer, p kernels.TimeEmbedding) {
+	out, half := f32(y), p.Dim/2
+	rate := -math.Log(float64(p.MaxPeriod)) / (float64(half) - float64(p.FreqShift))
+	for i := range half {
+		frequency := math.Exp(rate * float64(i))
+		for n, step := range f32(t)[:p.N] {
+			first, second := math.Sincos(float64(step) * frequency)
+			if p.CosFirst {
+				first, second = second, first
+			}
+			out[n*p.Dim+i], out[n*p.Dim+half+i] = float32(first), float32(second)
+		}
+	}
+}
