@@ -66,12 +66,16 @@ type matrixWorker struct {
 	outer   outerArgs
 	finish  finishArgs
 	tile    [maxTile]float32
+	offsets [maxRows]int64
 	panelOf arena // one packed panel: dy of a weight gradient
 	_       [64]byte
 }
 
-// maxTile holds a tile of any level.
-const maxTile = 12 * 32
+// A tile of any level has at most maxRows rows and maxTile results.
+const (
+	maxRows = 12
+	maxTile = maxRows * 32
+)
 
 // zeros stands for an absent row of biases or residuals.
 var zeros [32]float32
@@ -98,11 +102,19 @@ func (m *matrixKernels) paddedCols(n int) int {
 	return last*m.cols + m.width(n, last)
 }
 
-// panelFor returns the kernel for a tile with left rows left, and how many rows of it count.
-func (m *matrixKernels) panelFor(left, width int) (kernel func(*panelArgs), rows int) {
+// panelTile sets the kernel's row offsets for the rows from q on, of which left are left, and returns the kernel and how
+// many of its rows count. A tile that is not full computes its last row several times.
+func (w *matrixWorker) panelTile(m *matrixKernels, offsets []int64, q, left, width int) (kernel func(*panelArgs), rows int) {
 	v := 0
 	for v+1 < len(m.panel) && left <= m.panelRows[v+1] {
 		v++
+	}
+	w.panel.offsets = &offsets[q]
+	if left < m.panelRows[v] {
+		for r := range m.panelRows[v] {
+			w.offsets[r] = offsets[q+min(r, left-1)]
+		}
+		w.panel.offsets = &w.offsets[0]
 	}
 	return m.panel[v][m.half(width)], min(left, m.panelRows[v])
 }
@@ -136,11 +148,15 @@ type matrixJobs struct {
 	slide      slide
 	weightGrad weightGrad
 	splitSum   splitSum
+
+	product      product
+	packProducts packProducts
 }
 
 func (s *Set) startMatrix(threads int) {
 	s.workers = make([]matrixWorker, threads)
 	s.pack.m = &s.level.matrix
 	s.packs = packCache{}
-	s.slide.s, s.weightGrad.s = s, s
+	s.slide.s, s.weightGrad.s, s.product.s = s, s, s
+	s.packProducts.product = &s.product
 }

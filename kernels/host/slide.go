@@ -36,9 +36,6 @@ const (
 	wantedBlocks = 16
 )
 
-// maxRows is the largest number of rows of a tile.
-const maxRows = 12
-
 // cut chooses the blocks, prepares the tables and returns the number of blocks. It looks at shapes only.
 func (v *window) cut() int {
 	v.direct = v.padTop == 0 && v.padLeft == 0 && (v.outH-1)*v.step+v.kh <= v.h && (v.outW-1)*v.step+v.kw <= v.w
@@ -67,11 +64,6 @@ func (v *window) cut() int {
 			}
 		}
 	}
-	last := v.offsets[len(v.offsets)-1]
-	for range maxRows { // a tile may look beyond the last pixel: it then computes that one again
-		v.offsets = append(v.offsets, last)
-	}
-
 	across := v.kw
 	v.tapDepth = v.depth
 	if pix == v.depth {
@@ -169,9 +161,8 @@ func (j *slide) part(worker, i int) {
 		args.w = at(j.weights, j.k()*col)
 		args.bias = at(j.bias, col)
 		for q := 0; q < p.n; {
-			kernel, rows := m.panelFor(p.n-q, width)
-			args.offsets = &j.offsets[q]
-			if plain && col+width <= j.cols && p.n-q >= m.panelRows[0] {
+			kernel, rows := w.panelTile(m, j.offsets, q, p.n-q, width)
+			if plain && col+width <= j.cols && rows == m.panelRows[0] {
 				args.c, args.cStride = at(j.y, j.at(p, q)+col), 4*j.yPix
 				kernel(args)
 			} else {
