@@ -1,10 +1,6 @@
 package host
 
-import (
-	"unsafe"
-
-	"emdiff/kernels"
-)
+import "emdiff/kernels"
 
 // product is the job behind MatMul. All B matrices are packed first; then a part is matmulRows rows of one product. A
 // transposed A needs no copy: its columns are what the outer kernels read.
@@ -16,7 +12,6 @@ type product struct {
 	packedSize  int       // floats per matrix
 	packedPitch int       // packedSize, or 0 when one B serves the whole batch
 	offsets     []int64
-	steps       [1]int64
 	blocks      int // parts per product
 }
 
@@ -48,15 +43,10 @@ func (s *Set) MatMul(c, a, b kernels.Buffer, p kernels.MatMul) {
 	k.pitch = p.StrideB
 	s.pool.run(distinct*m.panels(p.N), k)
 
-	j.offsets = j.offsets[:0]
 	if p.TransA {
-		for k := range p.K {
-			j.offsets = append(j.offsets, 4*int64(k*p.M))
-		}
+		j.offsets = stepped(j.offsets, p.K, p.M)
 	} else {
-		for r := range matmulRows {
-			j.offsets = append(j.offsets, 4*int64(r*p.K))
-		}
+		j.offsets = stepped(j.offsets, matmulRows, p.K)
 	}
 	j.blocks = (p.M + matmulRows - 1) / matmulRows
 	s.pool.run(p.Batch*j.blocks, j)
@@ -73,59 +63,18 @@ func (k *packProducts) part(_, i int) {
 }
 
 func (j *product) part(worker, i int) {
-	m, w := &j.s.level.matrix, &j.s.workers[worker]
+	m, w, p := &j.s.level.matrix, &j.s.workers[worker], &j.p
 	batch, first := i/j.blocks, i%j.blocks*matmulRows
-	rows := min(matmulRows, j.p.M-first)
-	a, c := batch*j.p.StrideA, batch*j.p.StrideC+first*j.p.N
-	for panel := range m.panels(j.p.N) {
-		width, col := m.width(j.p.N, panel), panel*m.cols
-		b := at(j.packed, batch*j.packedPitch+j.p.K*col)
-		for r := 0; r < rows; {
-			y := c + r*j.p.N + col
-			if j.p.TransA {
-				r += j.columns(w, at(j.a, a+first+r), b, y, rows-r, col, width)
-			} else {
-				r += j.rows(w, at(j.a, a+first*j.p.K), b, y, r, rows-r, col, width)
-			}
-		}
+	d := dense{
+		y: j.c[batch*p.StrideC+first*p.N:], yStride: p.N, accumulate: p.Accumulate,
+		offsets: j.offsets, rows: min(matmulRows, p.M-first), depth: p.K,
+		b: j.packed[batch*j.packedPitch:], packedDepth: p.K, cols: p.N,
 	}
-}
-
-// rows computes a tile from the rows r and on of the block of A at a.
-func (j *product) rows(w *matrixWorker, a, b unsafe.Pointer, y, r, left, col, width int) int {
-	m, args := &j.s.level.matrix, &w.panel
-	kernel, rows := w.panelTile(m, j.offsets, r, left, width)
-	args.a, args.w, args.bias = a, b, unsafe.Pointer(&zeros)
-	args.steps, args.taps, args.negDepth = &j.steps[0], 1, -4*j.p.K
-	if rows == m.panelRows[0] && col+width <= j.p.N && !j.p.Accumulate {
-		args.c, args.cStride = at(j.c, y), 4*j.p.N
-		kernel(args)
-		return rows
+	if p.TransA {
+		d.a = at(j.a, batch*p.StrideA+first)
+		w.multiplyTransposed(m, d)
+	} else {
+		d.a = at(j.a, batch*p.StrideA+first*p.K)
+		w.multiply(m, d)
 	}
-	args.c, args.cStride = unsafe.Pointer(&w.tile), 4*width
-	kernel(args)
-	j.store(w, y, rows, col, width)
-	return rows
-}
-
-// columns computes a tile from the columns of the stored A at a.
-func (j *product) columns(w *matrixWorker, a, b unsafe.Pointer, y, left, col, width int) int {
-	kernel, rows := j.s.level.matrix.outerFor(left, width)
-	clear(w.tile[:rows*width])
-	w.outer = outerArgs{c: unsafe.Pointer(&w.tile), cStride: 4 * width, a: a, offsets: &j.offsets[0], count: j.p.K, b: b}
-	kernel(&w.outer)
-	j.store(w, y, rows, col, width)
-	return rows
-}
-
-func (j *product) store(w *matrixWorker, y, rows, col, width int) {
-	args := &w.finish
-	args.y, args.yStride = at(j.c, y), 4*j.p.N
-	args.t, args.tStride = unsafe.Pointer(&w.tile), 4*width
-	args.add, args.res, args.rStride = unsafe.Pointer(&zeros), unsafe.Pointer(&zeros), 0
-	if j.p.Accumulate {
-		args.res, args.rStride = args.y, args.yStride
-	}
-	args.rows, args.cols = rows, min(width, j.p.N-col)
-	j.s.level.matrix.finish(args)
 }

@@ -151,6 +151,10 @@ type matrixJobs struct {
 
 	product      product
 	packProducts packProducts
+
+	packHeads  packHeads
+	attend     attend
+	attendBack attendBack
 }
 
 func (s *Set) startMatrix(threads int) {
@@ -159,4 +163,5 @@ func (s *Set) startMatrix(threads int) {
 	s.packs = packCache{}
 	s.slide.s, s.weightGrad.s, s.product.s = s, s, s
 	s.packProducts.product = &s.product
+	s.packHeads.s, s.attend.s, s.attendBack.s = s, s, s
 }

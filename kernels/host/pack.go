@@ -40,6 +40,13 @@ func packPanel(dst []float32, m *matrix, base, j0, width int) {
 	}
 }
 
+// packAll writes every panel of a matrix of one block that starts at base.
+func packAll(m *matrixKernels, dst []float32, src *matrix, base int) {
+	for panel := range m.panels(src.cols) {
+		packPanel(dst[panel*m.cols*src.depth:], src, base, panel*m.cols, m.width(src.cols, panel))
+	}
+}
+
 // packJob packs a matrix whose depth is the concatenation of blocks (the taps of a convolution) into panels:
 // dst[panel][block][k][width]. One part packs one block of one panel.
 type packJob struct {
