@@ -16,10 +16,17 @@ type GaussianBlur struct {
 	k            int
 	taps         kernels.Buffer // [k]
 	in, out      basis          // V and U
-	gains        kernels.Buffer // [H*W]
+	singular     []float64      // [H*W] singular values
 	norm         float64
+	whitened     map[noise]whitened
 	a, b, rotate *Scratch
 }
+
+// noise is what the S of a draw depends on.
+type noise struct{ sigmaY, compensated float64 }
+
+// whitened are S^(-1/2) and S^(-1/2) times the singular values, [H*W] each, in the singular basis.
+type whitened struct{ scale, gains kernels.Buffer }
 
 // basis is a pair of orthogonal matrices on the device: left [H][H] turns columns, right [W*C][W*C] turns rows (the
 // W x W matrix with the identity between channels: one large product instead of many with C columns).
@@ -51,22 +58,25 @@ func NewGaussianBlur(set kernels.Set, h, w, c, k int, std float64) (*GaussianBlu
 	if err != nil {
 		return nil, err
 	}
-	gains := make([]float32, 0, h*w)
+	singular := make([]float64, 0, h*w)
 	for _, s := range rows.values {
 		for _, t := range cols.values {
-			gains = append(gains, float32(s*t))
+			singular = append(singular, s*t)
 		}
 	}
 	norm := rows.values[0] * cols.values[0] // in descending order
-	upload := func(v []float32) kernels.Buffer {
-		b := set.Alloc(kernels.F32, len(v))
-		set.Upload(b, v)
-		return b
-	}
-	return &GaussianBlur{frame: f, k: k, taps: upload(taps), gains: upload(gains), norm: norm * norm,
-		in:  basis{upload(spread(rows.v, 1)), upload(spread(cols.v, c))},
-		out: basis{upload(spread(rows.u, 1)), upload(spread(cols.u, c))},
-		a:   NewScratch(set), b: NewScratch(set), rotate: NewScratch(set)}, nil
+	g := &GaussianBlur{frame: f, k: k, singular: singular, norm: norm * norm, whitened: map[noise]whitened{},
+		a: NewScratch(set), b: NewScratch(set), rotate: NewScratch(set)}
+	g.taps = g.upload(taps)
+	g.in = basis{g.upload(spread(rows.v, 1)), g.upload(spread(cols.v, c))}
+	g.out = basis{g.upload(spread(rows.u, 1)), g.upload(spread(cols.u, c))}
+	return g, nil
+}
+
+func (g *GaussianBlur) upload(v []float32) kernels.Buffer {
+	b := g.set.Alloc(kernels.F32, len(v))
+	g.set.Upload(b, v)
+	return b
 }
 
 // line is the decomposition of the blur of one line of pixels, values in descending order.
@@ -135,15 +145,36 @@ func (g *GaussianBlur) Adjoint(x, y kernels.Buffer) { g.set.BlurAdjoint(x, y, g.
 // NormSquared is the largest gain squared; reflection makes it exceed 1 slightly.
 func (g *GaussianBlur) NormSquared() float64 { return g.norm }
 
-// PosteriorGaussian turns z and y to the singular bases, draws entry by entry there, and turns back: six products with
-// small matrices.
+// PosteriorGaussian turns z and y to the singular bases, draws entry by entry there with y scaled to unit noise, and
+// turns back: six products with small matrices.
 func (g *GaussianBlur) PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw) {
 	n := g.batch.N * g.len()
 	zs, ys := g.a.Floats(n), g.b.Floats(n)
+	white := g.whiten(p)
 	g.turn(zs, z, g.in, true)
 	g.turn(ys, y, g.out, true)
-	g.set.GaussianPosterior(zs, zs, ys, g.gains, g.batch.IDs, p.kernel(g.gain(1)))
+	g.set.Gain(ys, ys, white.scale, g.gain(1))
+	g.set.GaussianPosterior(zs, zs, ys, white.gains, g.batch.IDs, p.kernel(g.gain(1), 1))
 	g.turn(x, zs, g.in, false)
+}
+
+// whiten returns the gains for the noise of p. They are kept: a sampler comes back with the same few noises.
+func (g *GaussianBlur) whiten(p GaussianDraw) whitened {
+	key := noise{sigmaY: p.SigmaY}
+	if p.Compensate {
+		key.compensated = p.R
+	}
+	white, ok := g.whitened[key]
+	if !ok {
+		scale, gains := make([]float32, len(g.singular)), make([]float32, len(g.singular))
+		for i, s := range g.singular {
+			sd := p.noise(s)
+			scale[i], gains[i] = float32(1/sd), float32(s/sd)
+		}
+		white = whitened{g.upload(scale), g.upload(gains)}
+		g.whitened[key] = white
+	}
+	return white
 }
 
 // turn computes, image by image, dst = L^T src R (into = true, coefficients of the basis) or dst = L src R^T (back).
@@ -161,7 +192,11 @@ func (g *GaussianBlur) Close() {
 	for _, s := range []*Scratch{g.a, g.b, g.rotate} {
 		s.Free()
 	}
-	for _, b := range []kernels.Buffer{g.taps, g.gains, g.in.left, g.in.right, g.out.left, g.out.right} {
+	for _, b := range []kernels.Buffer{g.taps, g.in.left, g.in.right, g.out.left, g.out.right} {
 		g.set.Free(b)
+	}
+	for _, white := range g.whitened {
+		g.set.Free(white.scale)
+		g.set.Free(white.gains)
 	}
 }

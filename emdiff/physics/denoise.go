@@ -28,5 +28,5 @@ func (d *Denoise) NormSquared() float64 { return 1 }
 
 // PosteriorGaussian draws entry by entry.
 func (d *Denoise) PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw) {
-	d.set.GaussianPosterior(x, z, y, nil, d.batch.IDs, p.kernel(d.gain(1)))
+	d.set.GaussianPosterior(x, z, y, nil, d.batch.IDs, p.kernel(d.gain(1), p.noise(1)))
 }

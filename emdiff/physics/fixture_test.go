@@ -10,15 +10,23 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"emdiff/kernels"
-	_ "emdiff/kernels/ref"
+	_ "emdiff/kernels/host"
 )
 
+// openSet opens the best implementation that this machine can use.
 func openSet(t *testing.T) kernels.Set {
 	t.Helper()
-	set, err := kernels.Implementations()[0].Open(kernels.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, set.Sync()); require.NoError(t, set.Close()) })
-	return set
+	for _, i := range kernels.Implementations() {
+		if i.Usable() != nil {
+			continue
+		}
+		set, err := i.Open(kernels.Options{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, set.Sync()); require.NoError(t, set.Close()) })
+		return set
+	}
+	require.Fail(t, "no implementation is usable")
+	return nil
 }
 
 func upload(set kernels.Set, v []float32) kernels.Buffer {

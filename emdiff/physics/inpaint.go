@@ -130,7 +130,7 @@ func (p *Inpaint) NormSquared() float64 { return 1 }
 // PosteriorGaussian draws entry by entry: hidden pixels from N(z, R^2).
 func (p *Inpaint) PosteriorGaussian(x, z, y kernels.Buffer, d GaussianDraw) {
 	mask, g := p.mask()
-	p.set.GaussianPosterior(x, z, y, mask, p.batch.IDs, d.kernel(g))
+	p.set.GaussianPosterior(x, z, y, mask, p.batch.IDs, d.kernel(g, d.noise(1)))
 }
 
 // Close frees the masks.

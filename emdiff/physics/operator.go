@@ -47,9 +47,9 @@ type Operator interface {
 	NormSquared() float64
 	// PosteriorGaussian draws x from p(x | y) under the prior N(x; z, R^2 I), exactly:
 	//
-	//	x = V (A^T y/s^2 + z/R^2) + Temperature V^(1/2) w,  V = (A^T A/s^2 + I/R^2)^-1,  s = LikelihoodSigma(SigmaY)
+	//	x = V (A^T S^-1 y + z/R^2) + Temperature V^(1/2) w,  V = (A^T S^-1 A + I/R^2)^-1,  S = LikelihoodSigma(SigmaY)^2 I
 	//
-	// x may be z. Draws are keyed by p.Random and the ids of the batch.
+	// or the S of p.Compensate. x may be z. Draws are keyed by p.Random and the ids of the batch.
 	PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw)
 	// Restrict sets the entries of y that are not measured to 0, in place.
 	Restrict(y kernels.Buffer)
@@ -65,12 +65,24 @@ type GaussianDraw struct {
 	SigmaY      float64 // standard deviation of the measurement noise
 	R           float64 // standard deviation of the Gaussian prior around z
 	Temperature float64 // 1 draws, 0 gives the mean
-	Random      kernels.Random
+	// Compensate takes R^2 A A^T out of the noise, S = max(SigmaY^2 I - R^2 A A^T, MinSigmaY^2 I), so that y as seen
+	// from z, with x integrated out, has the noise SigmaY: A x + S^(1/2) n = A z + SigmaY n' while R ||A|| <= SigmaY.
+	Compensate bool
+	Random     kernels.Random
 }
 
-// kernel adds the shape of a gain.
-func (p GaussianDraw) kernel(g kernels.Gain) kernels.GaussianPosterior {
-	return kernels.GaussianPosterior{Gain: g, SigmaY: float32(LikelihoodSigma(p.SigmaY)), R: float32(p.R),
+// noise is the standard deviation of S along a singular vector of gain g.
+func (p GaussianDraw) noise(g float64) float64 {
+	v := p.SigmaY * p.SigmaY
+	if p.Compensate {
+		v -= p.R * p.R * g * g
+	}
+	return LikelihoodSigma(math.Sqrt(math.Max(v, 0)))
+}
+
+// kernel adds the shape of a gain and the noise.
+func (p GaussianDraw) kernel(g kernels.Gain, noise float64) kernels.GaussianPosterior {
+	return kernels.GaussianPosterior{Gain: g, SigmaY: float32(noise), R: float32(p.R),
 		Temperature: float32(p.Temperature), Random: p.Random}
 }
 

@@ -107,35 +107,38 @@ func TestGaussianTapsAreThoseOfThePapers(t *testing.T) {
 	}
 }
 
-// posterior is the closed form of Operator.PosteriorGaussian.
-func posterior(a *mat.Dense, z, y []float32, sigmaY, r float64) (mean *mat.VecDense, cov *mat.SymDense) {
+// posterior is the closed form of Operator.PosteriorGaussian, in the form that needs no inverse of S.
+func posterior(a *mat.Dense, z, y []float32, d GaussianDraw) (mean *mat.VecDense, cov *mat.Dense) {
 	n := len(z)
-	precision := mat.NewSymDense(n, nil)
-	var ata mat.Dense
-	ata.Mul(a.T(), a)
+	var seen, gain, lost mat.Dense // R^2 A A^T, then the gain R^2 A^T (R^2 A A^T + S)^-1
+	seen.Mul(a, a.T())
+	seen.Scale(d.R*d.R, &seen)
+	total := mat.DenseCopyOf(&seen)
+	s := math.Pow(LikelihoodSigma(d.SigmaY), 2)
+	if d.Compensate { // R^2 A A^T + S is sigma_y^2 I where R ||A|| <= sigma_y
+		total.Zero()
+	}
 	for i := range n {
-		for j := i; j < n; j++ {
-			v := ata.At(i, j) / (sigmaY * sigmaY)
-			if i == j {
-				v += 1 / (r * r)
-			}
-			precision.SetSym(i, j, v)
-		}
+		total.Set(i, i, total.At(i, i)+s)
 	}
-	var chol mat.Cholesky
-	if !chol.Factorize(precision) {
-		panic("the precision is not positive definite")
-	}
-	cov = new(mat.SymDense)
-	if err := chol.InverseTo(cov); err != nil {
+	if err := gain.Inverse(total); err != nil {
 		panic(err)
 	}
-	right := mat.NewVecDense(n, nil)
-	right.MulVec(a.T(), vec(y))
-	right.ScaleVec(1/(sigmaY*sigmaY), right)
-	right.AddScaledVec(right, 1/(r*r), vec(z))
+	gain.Mul(a.T(), &gain)
+	gain.Scale(d.R*d.R, &gain)
+	residual := mat.NewVecDense(n, nil)
+	residual.MulVec(a, vec(z))
+	residual.SubVec(vec(y), residual)
 	mean = mat.NewVecDense(n, nil)
-	mean.MulVec(cov, right)
+	mean.MulVec(&gain, residual)
+	mean.AddVec(mean, vec(z))
+	lost.Mul(&gain, a)
+	cov = mat.NewDense(n, n, nil)
+	for i := range n {
+		cov.Set(i, i, d.R*d.R)
+	}
+	lost.Scale(d.R*d.R, &lost)
+	cov.Sub(cov, &lost)
 	return mean, cov
 }
 
@@ -147,15 +150,15 @@ func TestPosteriorGaussianMeanIsTheClosedForm(t *testing.T) {
 		for _, op := range operators(t, set, s.h, s.w, s.c, s.taps) {
 			a := dense(set, op, 9)
 			z, y := randoms(r, n), randoms(r, n)
-			for _, sd := range []struct{ sigmaY, r float64 }{{.2, .5}, {.05, 1}, {0, .1}} {
+			for _, d := range []GaussianDraw{{SigmaY: .2, R: .5}, {SigmaY: .05, R: 1}, {SigmaY: 0, R: .1}, {SigmaY: .4, R: .3, Compensate: true}} {
 				op.Select(batchOf(set, 9))
 				x := upload(set, z)
-				op.PosteriorGaussian(x, x, upload(set, y), GaussianDraw{SigmaY: sd.sigmaY, R: sd.r})
-				mean, _ := posterior(a, z, y, LikelihoodSigma(sd.sigmaY), sd.r)
-				// The largest factor between inputs and mean is V A^T/s^2 <= R/(2 s); rounding of the turned vectors adds n.
-				tol := 1e-6 * (1 + sd.r/(2*LikelihoodSigma(sd.sigmaY))) * norm(y)
+				op.PosteriorGaussian(x, x, upload(set, y), d)
+				mean, _ := posterior(a, z, y, d)
+				// The largest factor between inputs and mean is V A^T/s^2 <= R/(2 s): it carries the rounding of the products.
+				tol := 1e-6 * (1 + d.R/(2*LikelihoodSigma(d.SigmaY))) * norm(y)
 				for i, v := range download(set, x, n) {
-					require.InDelta(t, mean.AtVec(i), v, tol, "%s entry %d, sigmaY %g", label(op), i, sd.sigmaY)
+					require.InDelta(t, mean.AtVec(i), v, tol, "%s entry %d, %+v", label(op), i, d)
 				}
 			}
 		}
@@ -170,14 +173,18 @@ func TestPosteriorGaussianDrawsHaveTheClosedFormLaw(t *testing.T) {
 	blur, err := NewGaussianBlur(set, h, w, c, taps, 1)
 	require.NoError(t, err)
 	ops := append(operators(t, set, h, w, c, taps)[2:3], blur) // a mask and a blur that all chains share
-	for _, op := range ops {
+	random := kernels.Random{Seed: 5, Stream: 6}
+	for k, op := range append(ops, ops...) {
+		d := GaussianDraw{SigmaY: .3, R: .5, Temperature: 1, Random: random}
+		if k >= len(ops) {
+			d.R, d.Compensate = .25, true
+		}
 		a := dense(set, op, 0)
 		z, y := randoms(r, n), randoms(r, n)
 		op.Select(batchOf(set, firstIDs(chains)...))
 		x := set.Alloc(kernels.F32, chains*n)
-		op.PosteriorGaussian(x, upload(set, repeated(z, chains)), upload(set, repeated(y, chains)),
-			GaussianDraw{SigmaY: .3, R: .5, Temperature: 1, Random: kernels.Random{Seed: 5, Stream: 6}})
-		mean, cov := posterior(a, z, y, .3, .5)
+		op.PosteriorGaussian(x, upload(set, repeated(z, chains)), upload(set, repeated(y, chains)), d)
+		mean, cov := posterior(a, z, y, d)
 		draws := download(set, x, chains*n)
 		for i := range n {
 			sum := 0.0
