@@ -29,8 +29,13 @@ func init() {
 	})
 }
 
-// Values returns the memory of an F32 buffer of Float64, not a copy.
-func Values(b kernels.Buffer) []float64 { return values[float64](b) }
+// Values returns the memory of an F32 buffer of Float64, not a copy; nil for any other buffer.
+func Values(b kernels.Buffer) []float64 {
+	if exact, ok := b.(*buffer[float64]); ok {
+		return exact.data
+	}
+	return nil
+}
 
 func (s *set[S, A]) Name() string { return s.name }
 
