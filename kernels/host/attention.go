@@ -46,13 +46,13 @@ func (h *heads) base(i, t, stride int) int {
 	return (i/h.p.Heads*h.p.T+t)*stride + i%h.p.Heads*h.p.HeadDim
 }
 
-// keysAsColumns and tokensAsRows are the two ways to pack the tokens of a tensor: [HeadDim][T] and [T][HeadDim].
-func (h *heads) keysAsColumns(x []float32, stride int, scale float32) matrix {
-	return matrix{data: x, depth: h.p.HeadDim, cols: h.p.T, kStride: 1, jStride: stride, scale: scale}
+// asColumns and asRows are the two ways to pack the tokens of a tensor: [HeadDim][T] and [T][HeadDim].
+func (h *heads) asColumns(x []float32, stride int) matrix {
+	return matrix{data: x, depth: h.p.HeadDim, cols: h.p.T, kStride: 1, jStride: stride, scale: 1}
 }
 
-func (h *heads) tokensAsRows(x []float32, stride int, scale float32) matrix {
-	return matrix{data: x, depth: h.p.T, cols: h.p.HeadDim, kStride: stride, jStride: 1, scale: scale}
+func (h *heads) asRows(x []float32, stride int) matrix {
+	return matrix{data: x, depth: h.p.T, cols: h.p.HeadDim, kStride: stride, jStride: 1, scale: 1}
 }
 
 // packHeads packs the keys and values of every problem, one per part.
@@ -84,7 +84,7 @@ func (s *Set) Attention(o, q, k, v, lse kernels.Buffer, p kernels.Attention) {
 	j.start(p)
 	j.o, j.q, j.lse = f32(o), f32(q), f32(lse)
 	j.packed = s.shared.floats(j.count() * (j.panels.byKey + j.panels.byChannel))
-	s.packHeads = packHeads{s: s, heads: &j.heads, keys: j.keysAsColumns(f32(k), j.in, p.Scale), vals: j.tokensAsRows(f32(v), j.in, 1), packed: j.packed}
+	s.packHeads = packHeads{s: s, heads: &j.heads, keys: j.asColumns(f32(k), j.in), vals: j.asRows(f32(v), j.in), packed: j.packed}
 	s.pool.run(j.count(), &s.packHeads)
 	s.pool.run(j.count()*j.blocks(), j)
 	s.packHeads = packHeads{s: s}
@@ -110,6 +110,7 @@ func (j *attend) part(worker, i int) {
 		})
 		for r := range rows {
 			row := scores[r*keyBlock:][:keys]
+			vec.scale(row, row, p.Scale)
 			top := maximum(row)
 			if key > 0 {
 				top = max(top, largest[r])
@@ -142,6 +143,7 @@ type attendBack struct {
 	q, do, o, lse        []float32
 	keys, vals           matrix // as columns, for the scores and for do v^T
 	keyRows, qRows, grad matrix // as rows, for dq, dk and dv
+	results              matrix // a block of o as columns, for do o^T
 }
 
 // AttentionGrad computes dq, dk and dv.
@@ -150,9 +152,10 @@ func (s *Set) AttentionGrad(dq, dk, dv, do, q, k, v, o, lse kernels.Buffer, p ke
 	j.start(p)
 	j.dq, j.dk, j.dv = f32(dq), f32(dk), f32(dv)
 	j.q, j.do, j.o, j.lse = f32(q), f32(do), f32(o), f32(lse)
-	j.keys, j.vals = j.keysAsColumns(f32(k), j.in, p.Scale), j.keysAsColumns(f32(v), j.in, 1)
-	j.keyRows, j.qRows = j.tokensAsRows(f32(k), j.in, p.Scale), j.tokensAsRows(j.q, j.in, p.Scale)
-	j.grad = j.tokensAsRows(j.do, j.out, 1)
+	j.keys, j.vals = j.asColumns(f32(k), j.in), j.asColumns(f32(v), j.in)
+	j.keyRows, j.qRows = j.asRows(f32(k), j.in), j.asRows(j.q, j.in)
+	j.grad = j.asRows(j.do, j.out)
+	j.results = j.asColumns(j.o, j.out)
 	s.pool.run(j.count(), j)
 	*j = attendBack{heads: j.heads}
 }
@@ -161,8 +164,10 @@ func (j *attendBack) part(worker, i int) {
 	m, vec, w, p := &j.s.level.matrix, &j.s.level.vector, &j.s.workers[worker], &j.p
 	byKey, byChannel, d := j.panels.byKey, j.panels.byChannel, p.HeadDim
 	const block = queryBlock * keyBlock
-	scratch := j.s.private[worker].floats(2*block + 2*byKey + 3*byChannel)
-	weights, dscores, packed := scratch[:block], scratch[block:2*block], scratch[2*block:]
+	results := m.packedLen(d, queryBlock)
+	scratch := j.s.private[worker].floats(2*block + results + 2*byKey + 3*byChannel)
+	weights, dscores, packed := scratch[:block], scratch[block:2*block], scratch[2*block+results:]
+	columns := scratch[2*block:][:results]
 	keys, vals := packed[:byKey], packed[byKey:2*byKey]
 	packed = packed[2*byKey:]
 	keyRows, qRows, grad := packed[:byChannel], packed[byChannel:2*byChannel], packed[2*byChannel:]
@@ -174,6 +179,7 @@ func (j *attendBack) part(worker, i int) {
 
 	for first := 0; first < p.T; first += queryBlock {
 		rows := min(queryBlock, p.T-first)
+		rowSums := j.rowSums(w, columns, dscores, i, first, rows)
 		for key := 0; key < p.T; key += keyBlock {
 			n := min(keyBlock, p.T-key)
 			w.multiply(m, dense{
@@ -185,12 +191,12 @@ func (j *attendBack) part(worker, i int) {
 				depth: d, b: vals[d*key:], packedDepth: d, cols: n,
 			})
 			for r := range rows {
-				token := j.base(i, first+r, j.out)
-				rowSum := vec.dot(j.do[token:][:d], j.o[token:][:d])
+				rowSum := rowSums[r]
 				weight, ds := weights[r*keyBlock:][:n], dscores[r*keyBlock:][:n]
+				vec.scale(weight, weight, p.Scale)
 				expMinus(weight, weight, j.lse[i*p.T+first+r])
 				for c, v := range ds {
-					ds[c] = weight[c] * (v - rowSum)
+					ds[c] = weight[c] * (v - rowSum) * p.Scale
 				}
 			}
 			w.multiply(m, dense{
@@ -207,6 +213,23 @@ func (j *attendBack) part(worker, i int) {
 			})
 		}
 	}
+}
+
+// rowSums computes do . o for a block of queries by the same kernel that computes do v^T: where one weight is 1 and
+// o = v, as for saturated scores, the two must cancel to the last bit. It is the diagonal of a block of do o^T.
+func (j *attendBack) rowSums(w *matrixWorker, columns, products []float32, i, first, rows int) (sums [queryBlock]float32) {
+	m := &j.s.level.matrix
+	src := j.results
+	src.cols = rows
+	packAll(m, columns, &src, j.base(i, first, j.out))
+	w.multiply(m, dense{
+		y: products, yStride: keyBlock, a: at(j.do, j.base(i, first, j.out)), offsets: j.grads, rows: rows,
+		depth: j.p.HeadDim, b: columns, packedDepth: j.p.HeadDim, cols: rows,
+	})
+	for r := range rows {
+		sums[r] = products[r*keyBlock+r]
+	}
+	return sums
 }
 
 // maximum is the largest value of x, which is not empty.

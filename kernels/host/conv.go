@@ -16,7 +16,7 @@ func (s *Set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv)
 	for tap := range p.KH * p.KW {
 		blocks = append(blocks, tap*p.Cin*p.Cout)
 	}
-	j.weights = s.packWeights(w, 0, p.WeightVersion, blocks, matrix{depth: p.Cin, cols: p.Cout, kStride: p.Cout, jStride: 1})
+	j.weights = s.packWeights(w, packKey{kh: p.KH, kw: p.KW, cin: p.Cin, cout: p.Cout}, p.WeightVersion, blocks, matrix{depth: p.Cin, cols: p.Cout, kStride: p.Cout, jStride: 1})
 	j.flatten()
 	j.run()
 	j.release()
@@ -63,8 +63,8 @@ func (s *Set) inputGradClass(dx, dy []float32, w kernels.Buffer, a, b int, p ker
 			blocks = append(blocks, ((a+k*p.Stride)*p.KW+b+l*p.Stride)*p.Cin*p.Cout)
 		}
 	}
-	form := 1 + a*p.Stride + b
-	j.weights = s.packWeights(w, form, p.WeightVersion, blocks, matrix{depth: p.Cout, cols: p.Cin, kStride: 1, jStride: p.Cout})
+	key := packKey{kh: p.KH, kw: p.KW, cin: p.Cin, cout: p.Cout, gradient: true, stride: p.Stride, firstRow: a, firstColumn: b}
+	j.weights = s.packWeights(w, key, p.WeightVersion, blocks, matrix{depth: p.Cout, cols: p.Cin, kStride: 1, jStride: p.Cout})
 	j.flatten()
 	j.run()
 	j.release()
@@ -98,18 +98,19 @@ func (v *window) over(x []float32, n, h, w, depth, pix int) window {
 	return window{x: x, n: n, h: h, w: w, depth: depth, xPix: pix, offsets: v.offsets, steps: v.steps}
 }
 
-// flatten turns a 1x1 window without padding into one of single pixels, which can be cut anywhere.
+// pointwise reports whether the window is a single pixel at every pixel.
 func (v *window) pointwise() bool {
 	return v.kh == 1 && v.kw == 1 && v.step == 1 && v.padTop == 0 && v.padLeft == 0 && v.outH == v.h && v.outW == v.w
 }
 
-func (v *window) flattenPixels() {
+// flatten turns a pointwise window into one over images of one pixel, which can be cut anywhere.
+func (v *window) flatten() {
 	v.n, v.h, v.w, v.outH, v.outW = v.n*v.h*v.w, 1, 1, 1, 1
 }
 
 func (j *slide) flatten() {
 	if j.pointwise() && j.contiguous() {
-		j.flattenPixels()
+		j.window.flatten()
 		j.yImage, j.yRow = j.yPix, j.yPix
 	}
 }
@@ -153,14 +154,15 @@ func (j *slide) release() {
 }
 
 // packWeights returns w packed for the panel kernels: from the cache when version is known, else in shared scratch.
-func (s *Set) packWeights(w kernels.Buffer, form int, version uint64, blocks []int, m matrix) []float32 {
+func (s *Set) packWeights(w kernels.Buffer, key packKey, version uint64, blocks []int, m matrix) []float32 {
 	m.data, m.scale = f32(w), 1
 	s.pack.src, s.pack.blocks = m, blocks
 	valid := false
 	if version == 0 {
 		s.pack.dst = s.shared.floats(s.pack.len())
 	} else {
-		s.pack.dst, valid = s.packs.lookup(packKey{at(m.data, 0), form}, version, s.pack.len())
+		key.weights = at(m.data, 0)
+		s.pack.dst, valid = s.packs.lookup(key, version, s.pack.len())
 	}
 	if !valid {
 		s.pack.run(s.pool)

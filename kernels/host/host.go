@@ -19,7 +19,6 @@ func init() {
 
 // Set implements kernels.Set on the CPU. Every op is done when its method returns.
 type Set struct {
-	pending
 	memory
 	level   level
 	pool    *pool

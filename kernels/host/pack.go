@@ -72,10 +72,13 @@ func (j *packJob) len() int { return j.m.packedLen(j.src.depth*len(j.blocks), j.
 // packCache keeps packed weights for as long as they are seen with the same version.
 type packCache map[packKey]*packed
 
-// packKey tells apart the ways in which one weight buffer is packed.
+// packKey tells apart the ways in which one weight buffer is packed: for the forward pass, or for one class of pixels of
+// the input gradient.
 type packKey struct {
-	weights unsafe.Pointer
-	form    int // 0: forward; 1 + phase: input gradient
+	weights                       unsafe.Pointer
+	kh, kw, cin, cout             int
+	gradient                      bool
+	stride, firstRow, firstColumn int // of the taps, for the gradient
 }
 
 type packed struct {

@@ -33,7 +33,7 @@ func (s *Set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	j.outH, j.outW = p.OutH(), p.OutW()
 	j.dy, j.cols, j.dyPix = f32(dy), p.Cout, or(p.YStride, p.Cout)
 	if j.pointwise() {
-		j.flattenPixels()
+		j.flatten()
 	}
 	j.blocks = j.cut()
 	m := &s.level.matrix
