@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"emdiff/kernels"
@@ -160,7 +161,7 @@ func (t *Tape) replay(y, dy *Tensor, params bool, wrt []*Tensor) []*Tensor {
 	for i := len(t.records) - 1; i >= 0; i-- {
 		r := &t.records[i]
 		out := r.out.root()
-		if p.wants(out) && out.grad.buf != nil {
+		if p.needs(r) && out.grad.buf != nil {
 			r.back(p)
 		}
 		if out.pending--; out.pending == 0 && !out.keep {
@@ -193,17 +194,19 @@ func (p *pass) mark(wrt []*Tensor) {
 	for _, x := range wrt {
 		x.root().wanted, x.root().keep = p.id, true
 	}
-	for _, r := range p.tape.records {
+	for i := range p.tape.records {
+		r := &p.tape.records[i]
 		out := r.out.root()
 		out.pending = out.producers
-		needed := p.params && r.params
-		for _, x := range r.in {
-			needed = needed || p.wants(x)
-		}
-		if needed {
+		if p.needs(r) {
 			out.wanted = p.id
 		}
 	}
+}
+
+// needs reports whether an op has anything to compute: a parameter's or an input's gradient.
+func (p *pass) needs(r *record) bool {
+	return p.params && r.params || slices.ContainsFunc(r.in, p.wants)
 }
 
 // wants reports whether the gradient of x is needed.
