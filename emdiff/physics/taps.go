@@ -8,7 +8,7 @@ import (
 // GaussianTaps returns the k taps of the 1-D Gaussian blur of standard deviation std: what scipy's gaussian_filter
 // makes of a unit impulse in the middle of k points. The Gaussian is sampled out to int(4 std + 0.5), normalised, and its
 // tails beyond the k points are folded back by reflection at the ends (edges repeated), so the taps sum to 1. The outer
-// product of the taps with themselves is the 9x9, std 2 kernel of the papers (methods.md 1.6).
+// product of the taps with themselves is the 9x9, std 2 kernel of the papers (EMDiffusion, Bai et al. 2024).
 func GaussianTaps(k int, std float64) ([]float64, error) {
 	if k <= 0 || k%2 == 0 {
 		return nil, fmt.Errorf("physics: a blur of %d taps has no middle: choose an odd number", k)

@@ -43,7 +43,7 @@ func DefaultPMC() PMCSettings {
 //	PnP:  z = x - gamma g(x);  x' = z + gamma alpha a s(z, sigma) + sqrt(2 gamma) w
 //
 // The score is added and the noise is sqrt(2 gamma) in both: the published equations differ in these two places and do
-// not converge as printed (methods.md 2.4). sigma, gamma and a follow the Schedule, alpha is Problem.PriorWeight.
+// not converge as printed. sigma, gamma and a follow the Schedule, alpha is Problem.PriorWeight.
 // Chains start at uniform noise on [-1, 1].
 type PMC struct {
 	set            kernels.Set

@@ -17,7 +17,7 @@ type Schedule interface {
 }
 
 // Annealed is Langevin sampling of the exact targets p(y | x) p_sigma(x) for noise levels falling geometrically from
-// SigmaMax to SigmaMin (methods.md 2.6, option ii): a = 1 and
+// SigmaMax to SigmaMin: a = 1 and
 //
 //	gamma = min(DataStep v/||A||^2, PriorStep sigma^2)
 //
@@ -57,7 +57,7 @@ func (s Annealed) validate() error {
 	return nil
 }
 
-// Literal is the schedule of the public PMC code (methods.md 2.2): a constant gamma,
+// Literal is the schedule of the public PMC code: a constant gamma,
 //
 //	sigma_k = max(SigmaMax Decay^k, SigmaMin),  a = max(Alpha sigma_k^2, 1),  gamma = DataStep v/||A||^2
 //
@@ -70,7 +70,7 @@ type Literal struct {
 	N                         int // steps
 }
 
-// DefaultLiteral follows the advice of methods.md 2.6 for a likelihood of standard deviation sigma: SigmaMin = sigma/2.
+// DefaultLiteral keeps that balance for a likelihood of standard deviation sigma: SigmaMin = sigma/2, Alpha = 1/SigmaMin^2.
 func DefaultLiteral(sigma float64) Literal {
 	return Literal{SigmaMax: 80, SigmaMin: sigma / 2, Decay: .99, Alpha: 4 / (sigma * sigma), DataStep: .1, N: 1500}
 }

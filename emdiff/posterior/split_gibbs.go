@@ -56,7 +56,7 @@ func (s SplitGibbsSettings) rho(k int, least float64) float64 {
 	return math.Max(s.RhoMax*math.Pow(s.Decay, float64(k)), math.Max(s.RhoMin, least))
 }
 
-// SplitGibbs is the plug-and-play diffusion sampler of Wu et al. (NeurIPS 2024; methods.md 9.4). It splits the
+// SplitGibbs is the plug-and-play diffusion sampler of Wu et al. (NeurIPS 2024). It splits the
 // posterior with a copy z of x that may differ by rho, p(x, z | y) ~ p(y | z) N(z; x, rho^2 I) p(x), and alternates
 //
 //	z ~ p(z | x, y): Gaussian, drawn exactly by the operator, however small the noise and wherever pixels are hidden
