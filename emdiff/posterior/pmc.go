@@ -42,9 +42,9 @@ func DefaultPMC() PMCSettings {
 //	RED:  x' = x - gamma g(x) + gamma alpha a s(x, sigma) + sqrt(2 gamma) w
 //	PnP:  z = x - gamma g(x);  x' = z + gamma alpha a s(z, sigma) + sqrt(2 gamma) w
 //
-// The score is added and the noise is sqrt(2 gamma) in both: the published equations differ in these two places and do
-// not converge as printed. sigma, gamma and a follow the Schedule, alpha is Problem.PriorWeight.
-// Chains start at uniform noise on [-1, 1].
+// The score is added and the noise is sqrt(2 gamma) in both. Equations 6 and 7 of the paper that uses PMC as an E-step
+// (principled EM) subtract the score and leave out the factor of the noise; as printed they converge to nothing useful.
+// sigma, gamma and a follow the Schedule, alpha is Problem.PriorWeight. Chains start at uniform noise on [-1, 1].
 type PMC struct {
 	set            kernels.Set
 	op             physics.Operator

@@ -26,8 +26,8 @@ func (s ReverseSDESettings) validate(sampler string) error {
 
 // ReverseSDE draws from the posterior of denoising without approximating the likelihood: y = x + sigma_y n is the
 // diffused image x_sigma at sigma = sigma_y, so the reverse diffusion started there ends in a draw of p(x | y)
-// (Lu et al., ICML 2025). Levels are evenly spaced in sigma^(1/7) from sigma_y to SigmaMin; the last step, to 0, returns D. The
-// error is that of the step size alone.
+// (the backward step of SFBD, Lu et al., ICML 2025). Levels are evenly spaced in sigma^(1/7) from sigma_y to SigmaMin;
+// the last step, to 0, returns D. The error is that of the step size alone.
 //
 // In the coordinates u = x/sigma^2, a = 1/sigma^2 the reverse diffusion is du = D da + dB with unit noise. The ancestral
 // step is its Euler step, whose draws lack the variance that D gains within the step. Replacing D by the mean of D at
