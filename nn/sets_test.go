@@ -1,14 +1,17 @@
 package nn
 
 import (
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"emdiff/kernels"
-	// _ "emdiff/kernels/host"
+	_ "emdiff/kernels/host"
 	"emdiff/kernels/ref"
 )
 
-// onSets runs a test on the oracle and on every implementation that works on this machine.
+// onSets runs a test on the oracle and on every implementation that works on this machine; one that EMDIFF_REQUIRE lists must.
 func onSets(t *testing.T, test func(t *testing.T, set kernels.Set)) {
 	run := func(name string, open func() (kernels.Set, error)) {
 		t.Run(name, func(t *testing.T) {
@@ -25,15 +28,15 @@ func onSets(t *testing.T, test func(t *testing.T, set kernels.Set)) {
 			}
 		})
 	}
-	seen := false
+	run("ref", func() (kernels.Set, error) { return ref.New(), nil })
+	required := strings.Split(os.Getenv("EMDIFF_REQUIRE"), ",")
 	for _, i := range kernels.Implementations() {
-		if i.Usable() == nil {
-			seen = seen || i.Name == "ref"
+		level, host := strings.CutPrefix(i.Name, "host/")
+		if err := i.Usable(); host && err == nil {
 			run(i.Name, func() (kernels.Set, error) { return i.Open(kernels.Options{}) })
+		} else if slices.Contains(required, level) {
+			t.Errorf("%s is required and does not run here: %v", i.Name, err)
 		}
-	}
-	if !seen {
-		run("ref", func() (kernels.Set, error) { return ref.New(), nil })
 	}
 }
 
