@@ -23,11 +23,18 @@ func (g *gains) expand(w *workspace, n, lo, hi int) []float32 {
 	}
 	dst := w.gain[:hi-lo]
 	pixel, channel := first/p.C, first%p.C
-	for i := range dst {
-		dst[i] = image[pixel]
-		if channel++; channel == p.C {
-			pixel, channel = pixel+1, 0
+	for rest := dst; len(rest) > 0; pixel, channel = pixel+1, 0 {
+		g := image[pixel]
+		if p.C == 3 && channel == 0 && len(rest) >= 3 {
+			rest[0], rest[1], rest[2] = g, g, g
+			rest = rest[3:]
+			continue
 		}
+		count := min(p.C-channel, len(rest))
+		for i := range rest[:count] {
+			rest[i] = g
+		}
+		rest = rest[count:]
 	}
 	return dst
 }

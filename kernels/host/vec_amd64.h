@@ -107,7 +107,8 @@ done:                 \
 	CLAMPLOW(e, C_EXPLOW, n);    \
 	EXP(e, n, p)
 
-// x = x/(1+exp(-x)), clobbering t, u, v. Below -104 the result is -0.
+// x = x/(1+exp(-x)), clobbering t, u, v. From -104 down exp overflows and the result is -0. A reciprocal estimate with a
+// Newton step in place of the division gains nothing: the ports are busy with the polynomial while it runs.
 #define SILU(x, t, u, v) \
 	CLAMPLOW(x, C_SILULOW, t);   \
 	EXPNEG(x, t, u, v);          \
@@ -306,29 +307,6 @@ TEXT ADAM_SYM(SB), NOSPLIT, $0-128
 	VBROADCASTSS 40(R11), V7
 	FLOATS(ADAM_STEP(LOAD, STORE), ADAM_STEP(LOADM, STOREM))
 
-// ---- Finite impulse response: func(dst, src, taps []float32, step int) ----
-
-// dst[i] = sum of taps[k] src[i + k step]; the taps are summed in order.
-#define FIR_STEP(L, S, next) \
-	VXORPS X0, X0, X0;           \
-	LEAQ at(SI), R10;            \
-	XORQ R11, R11;               \
-next:                          \
-	L((R10), V1);                \
-	VBROADCASTSS (R8)(R11*4), V2; \
-	VFMADD231PS V2, V1, V0;      \
-	ADDQ R12, R10;               \
-	INCQ R11;                    \
-	CMPQ R11, R9;                \
-	JLT  next;                   \
-	S(V0, at(DI))
-TEXT FIR_SYM(SB), NOSPLIT, $0-80
-	ARGS2
-	MOVQ b_len+56(FP), R9
-	MOVQ step+72(FP), R12
-	SHLQ $2, R12
-	FLOATS(FIR_STEP(LOAD, STORE, tap), FIR_STEP(LOADM, STOREM, lastTap))
-
 // ---- Reductions ----
 
 // SUMS folds the four accumulators V0..V3 in a fixed order.
@@ -496,6 +474,12 @@ label:                    \
 	DECQ R11;              \
 	JNE  label
 
+#define STORE4 \
+	STORE(V0, 0*BYTES(DI)(DX*4)); \
+	STORE(V1, 1*BYTES(DI)(DX*4)); \
+	STORE(V2, 2*BYTES(DI)(DX*4)); \
+	STORE(V3, 3*BYTES(DI)(DX*4))
+
 // func(dst, x []float32, rows, stride int)
 #define SUMROWS_ROW4 \
 	VADDPS 0*BYTES(R10), V0, V0; \
@@ -505,10 +489,7 @@ label:                    \
 #define SUMROWS_FOUR \
 	ZERO4;                     \
 	ROWS(SUMROWS_ROW4, rows4); \
-	STORE(V0, 0*BYTES(DI)(DX*4)); \
-	STORE(V1, 1*BYTES(DI)(DX*4)); \
-	STORE(V2, 2*BYTES(DI)(DX*4)); \
-	STORE(V3, 3*BYTES(DI)(DX*4))
+	STORE4
 #define SUMROWS_ROW(L) \
 	L((R10), V1);      \
 	VADDPS V1, V0, V0
@@ -545,10 +526,7 @@ TEXT SUMROWS_SYM(SB), NOSPLIT, $0-64
 	LOAD(2*BYTES(R13)(DX*4), V10);  \
 	LOAD(3*BYTES(R13)(DX*4), V11);  \
 	ROWS(MOMENTS_ROW4, rows4);      \
-	STORE(V0, 0*BYTES(DI)(DX*4));   \
-	STORE(V1, 1*BYTES(DI)(DX*4));   \
-	STORE(V2, 2*BYTES(DI)(DX*4));   \
-	STORE(V3, 3*BYTES(DI)(DX*4));   \
+	STORE4;                         \
 	STORE(V4, 0*BYTES(R8)(DX*4));   \
 	STORE(V5, 1*BYTES(R8)(DX*4));   \
 	STORE(V6, 2*BYTES(R8)(DX*4));   \
@@ -575,6 +553,38 @@ TEXT MOMENTS_SYM(SB), NOSPLIT, $0-112
 	MOVQ stride+104(FP), R12
 	SHLQ $2, R12
 	COLUMNS(MOMENTS_FOUR, MOMENTS_ONE(LOAD, STORE, rows1), MOMENTS_ONE(LOADM, STOREM, rowsM))
+
+// ---- Finite impulse response: func(dst, src, taps []float32, step int) ----
+
+// dst[i] = sum of taps[k] src[i + k step]: the "rows" are the shifted sources, and the taps are summed in order.
+#define FIR_ROW4 \
+	VBROADCASTSS (R13), V8;             \
+	ADDQ $4, R13;                       \
+	VFMADD231PS 0*BYTES(R10), V8, V0;   \
+	VFMADD231PS 1*BYTES(R10), V8, V1;   \
+	VFMADD231PS 2*BYTES(R10), V8, V2;   \
+	VFMADD231PS 3*BYTES(R10), V8, V3
+#define FIR_FOUR \
+	ZERO4;                        \
+	MOVQ R8, R13;                 \
+	ROWS(FIR_ROW4, taps4);        \
+	STORE4
+#define FIR_ROW(L) \
+	VBROADCASTSS (R13), V8; \
+	ADDQ $4, R13;           \
+	L((R10), V1);           \
+	VFMADD231PS V1, V8, V0
+#define FIR_ONE(L, S, label) \
+	VXORPS X0, X0, X0;       \
+	MOVQ R8, R13;            \
+	ROWS(FIR_ROW(L), label); \
+	S(V0, at(DI))
+TEXT FIR_SYM(SB), NOSPLIT, $0-80
+	ARGS2
+	MOVQ b_len+56(FP), R9
+	MOVQ step+72(FP), R12
+	SHLQ $2, R12
+	COLUMNS(FIR_FOUR, FIR_ONE(LOAD, STORE, taps1), FIR_ONE(LOADM, STOREM, tapsM))
 
 // ---- Group norm: rows of C channels with per-channel coefficients ----
 

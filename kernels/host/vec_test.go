@@ -10,15 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"emdiff/kernels"
+	"emdiff/kernels/kerneltest"
 )
 
-// eachVectorLevel runs f at every level this processor has; TestLevels... reports the missing ones.
+// eachVectorLevel runs f with the row kernels of every level; see eachLevel.
 func eachVectorLevel(t *testing.T, f func(t *testing.T, v vectorKernels)) {
 	for _, l := range levels() {
 		t.Run(l.name, func(t *testing.T) {
-			if err := l.missing(); err != nil {
-				t.Skip(err)
-			}
+			kerneltest.Required(t, l.name, l.missing())
 			f(t, l.vector)
 		})
 	}
