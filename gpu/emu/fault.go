@@ -59,15 +59,20 @@ func (f *Fault) Error() string {
 	return s
 }
 
-// fail stops the block with a fault of the lane at instruction in; the worker recovers it.
-func (w *warp) fail(in *inst, lane int, kind FaultKind, space ptx.Space, addr uint64, format string, args ...any) {
+// faultAt describes a fault of the lane at instruction in.
+func (w *warp) faultAt(in *inst, lane int, kind FaultKind, space ptx.Space, addr uint64, format string, args ...any) *Fault {
 	src := w.wk.prog.sources[in.src]
 	f := &Fault{Kind: kind, Kernel: w.wk.prog.name, Line: src.line, Opcode: src.opcode, Block: w.wk.block, Thread: w.thread(lane),
 		Space: space, Address: addr, Detail: fmt.Sprintf(format, args...)}
 	if space == ptx.Global {
 		f.Buffer = w.wk.l.mem.describe(addr)
 	}
-	panic(f)
+	return f
+}
+
+// fail stops the block with a fault; the worker recovers it.
+func (w *warp) fail(in *inst, lane int, kind FaultKind, space ptx.Space, addr uint64, format string, args ...any) {
+	panic(w.faultAt(in, lane, kind, space, addr, format, args...))
 }
 
 // thread returns a lane's position in the block.

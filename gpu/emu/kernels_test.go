@@ -343,4 +343,3 @@ func BenchmarkEmulator(b *testing.B) {
 	b.Run("kernel=sgemm/checks=off", func(b *testing.B) { benchGEMM(b, Options{}, 256, 256, 256) })
 	b.Run("kernel=sgemm/checks=all", func(b *testing.B) { benchGEMM(b, checked(), 256, 256, 256) })
 }
-

@@ -85,6 +85,17 @@ func (w *warp) checkShared(r *request) {
 	}
 }
 
+// suspect holds an uninitialised shared read back until the barrier interval ends: if a thread whose turn comes later writes the
+// bytes in the same interval, the race is the better name for the bug.
+func (wk *worker) suspect(f *Fault) {
+	if !wk.l.checks.Race {
+		panic(f)
+	}
+	if wk.suspected == nil {
+		wk.suspected = f
+	}
+}
+
 // requireInit fails if a lane reads shared bytes that nobody wrote in this block.
 func (w *warp) requireInit(in *inst, lane int, at, n uint64) {
 	init := w.wk.sharedInit[at : at+n]
@@ -93,8 +104,10 @@ func (w *warp) requireInit(in *inst, lane int, at, n uint64) {
 	}
 	for k, b := range init {
 		if b == 0 {
-			w.fail(in, lane, Uninitialised, ptx.Shared, at+uint64(k), "%s: byte %d was never written by this block",
+			f := w.faultAt(in, lane, Uninitialised, ptx.Shared, at+uint64(k), "%s: byte %d was never written by this block",
 				describeAccess(false, int(n), ptx.Shared, at), k)
+			w.wk.suspect(f)
+			return
 		}
 	}
 }

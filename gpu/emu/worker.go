@@ -65,6 +65,7 @@ type worker struct {
 	epoch       uint64 // barrier interval, of the shared race check
 	grainShift  uint
 	globalShift uint
+	suspected   *Fault // an uninitialised shared read of this interval
 
 	// Of the memory request being executed.
 	addr      lanes64
@@ -234,7 +235,12 @@ func (wk *worker) runBlock(n int) (fault *Fault) {
 			}
 			fault = f
 		}
+		// What happens after an uninitialised read may be its consequence, but for a race on the very bytes.
+		if s := wk.suspected; s != nil && (fault == nil || fault.Kind != SharedRace && fault.Kind != AsyncCopy) {
+			fault = s
+		}
 	}()
+	wk.suspected = nil
 	wk.startBlock(n)
 	turns := 0
 	for {
@@ -251,8 +257,8 @@ func (wk *worker) runBlock(n int) (fault *Fault) {
 			}
 			continue
 		}
-		if !wk.passBarrier() {
-			return nil
+		if wk.suspected != nil || !wk.passBarrier() {
+			return nil // the deferred function returns the suspect
 		}
 	}
 }
