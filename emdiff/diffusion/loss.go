@@ -19,9 +19,8 @@ import (
 //
 //	E[y | x_sigma] = r x_sigma + (1-r) E[x | x_sigma]
 //
-// so that (y - r x_sigma)/(1-r) is an unbiased target for D. Its variance, SigmaY^2/(1-r), diverges at sigma = SigmaY:
-// each image takes the measurement with probability 1-r and its clean image otherwise, which keeps the mean variance at
-// SigmaY^2.
+// so that (y - r x_sigma)/(1-r) is an unbiased target for D. Its variance is SigmaY^2/(1-r), so the loss is weighted by
+// 1-r, which gives every noise level about the same noise in its gradient.
 type Loss struct {
 	UNet    *nn.UNet
 	Precond Precond
@@ -99,14 +98,9 @@ func (l *Loss) drawCoefficients(n int, measured bool, r kernels.Random) {
 		sigma := l.Precond.SampleSigma(float64(u[0]))
 		c := l.Precond.At(sigma)
 		set := func(row int, v float64) { l.host[row*stride+i] = float32(v) }
-		ratio := 1.0
-		if measured && sigma > l.SigmaY {
-			ratio = l.SigmaY * l.SigmaY / (sigma * sigma)
-		}
-		fromMeasurement := float64(u[1]) < 1-ratio
 		clean, std, r := 1.0, sigma, 0.0
-		if fromMeasurement {
-			clean, std, r = 0, math.Sqrt(sigma*sigma-l.SigmaY*l.SigmaY), ratio
+		if measured && sigma > l.SigmaY {
+			clean, std, r = 0, math.Sqrt(sigma*sigma-l.SigmaY*l.SigmaY), l.SigmaY*l.SigmaY/(sigma*sigma)
 		}
 		set(cleanPart, clean)
 		set(measuredPart, 1-clean)
@@ -116,7 +110,7 @@ func (l *Loss) drawCoefficients(n int, measured bool, r kernels.Random) {
 		set(netNoise, c.Noise)
 		set(targetBase, 1/((1-r)*c.Out))
 		set(targetNoisy, (-r/(1-r)-c.Skip)/c.Out)
-		set(lossWeight, c.Weight/(length*float64(n)))
+		set(lossWeight, c.Weight*(1-r)/(length*float64(n)))
 	}
 	l.set.Upload(l.coef, l.host)
 }
