@@ -119,6 +119,9 @@ func (o floatOp) binary32() func(d, a, b *lanes32) {
 			return nil
 		}
 		f = func(a, b uint32) uint32 { return bits32(round32(exact(float64(f32(a)), float64(f32(b))), o.mode)) }
+		if o.mode == down && (o.name == "add" || o.name == "sub") {
+			f = zeroBelow(f, o.name == "sub")
+		}
 	}
 	if !o.ftz && !o.sat {
 		return each2(f)
@@ -129,6 +132,20 @@ func (o floatOp) binary32() func(d, a, b *lanes32) {
 		}
 		return o.finish(f(a, b))
 	})
+}
+
+// zeroBelow gives an exact zero sum of opposite numbers the sign that rounding down wants.
+func zeroBelow(sum func(a, b uint32) uint32, subtract bool) func(a, b uint32) uint32 {
+	return func(a, b uint32) uint32 {
+		r := sum(a, b)
+		if subtract {
+			b ^= 0x80000000
+		}
+		if r == 0 && a != b {
+			return 0x80000000
+		}
+		return r
+	}
 }
 
 // minMax compares as PTX does: -0 < +0, and a NaN loses against a number unless propagate is set.
@@ -168,7 +185,11 @@ func (o floatOp) ternary32() func(d, a, b, c *lanes32) {
 			a, b, c = flush(a), flush(b), flush(c)
 		}
 		p, z := float64(f32(a))*float64(f32(b)), float64(f32(c))
-		return o.finish(bits32(round32(oddSum(p, z, p+z), o.mode)))
+		s := oddSum(p, z, p+z)
+		if s == 0 && o.mode == down && math.Float64bits(p) != math.Float64bits(z) { // an exact zero sum of opposite numbers
+			s = math.Copysign(0, -1)
+		}
+		return o.finish(bits32(round32(s, o.mode)))
 	})
 }
 
