@@ -2,9 +2,15 @@ package data
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
 )
 
 const (
@@ -46,6 +52,69 @@ func readCIFAR(paths ...string) (*Set, error) {
 	}
 	if len(rest) > 0 {
 		return nil, &Error{Path: paths[len(paths)-1], Wrong: "shrank while it was read", Remedy: cifarRemedy}
+	}
+	return s, nil
+}
+
+// cifarPattern matches the names of the files of a part.
+func cifarPattern(part string) string {
+	if part == Test {
+		return "test_batch.bin"
+	}
+	return "data_batch_*.bin"
+}
+
+// cifarMembers gives the indices of the members that are one part of CIFAR-10, in the order of
+// their names.
+func cifarMembers(list []member, part string) (batches []int) {
+	for i, m := range list {
+		if match, _ := path.Match(cifarPattern(part), path.Base(m.name)); match && !m.hidden() {
+			batches = append(batches, i)
+		}
+	}
+	slices.SortFunc(batches, func(i, j int) int { return cmp.Compare(list[i].name, list[j].name) })
+	return batches
+}
+
+// isCIFAR reports whether a container holds a part of CIFAR-10's binary version.
+func isCIFAR(list []member) bool {
+	return len(cifarMembers(list, Train)) > 0 || len(cifarMembers(list, Test)) > 0
+}
+
+// readCIFARArchive reads one part of CIFAR-10 out of an archive of its binary files, such as the
+// publisher's. Memory: 4 bytes per byte of the files in it, and one file.
+func readCIFARArchive(root string, from container, list []member, part string) (*Set, error) {
+	part = cmp.Or(part, Train)
+	batches := cifarMembers(list, part)
+	if len(batches) == 0 {
+		return nil, &Error{Path: root, Wrong: "is an archive of CIFAR-10 without " + cifarPattern(part), Remedy: "ask for the other part, or fetch the archive again"}
+	}
+	firstOf := make(map[int]int64, len(batches)) // member -> number of its first image
+	var images int64
+	names := make([]string, len(batches))
+	for k, i := range batches {
+		n, err := cifarImages(filepath.Join(root, list[i].name), list[i].size)
+		if err != nil {
+			return nil, err
+		}
+		firstOf[i] = images
+		images += n
+		names[k] = path.Base(list[i].name)
+	}
+	s := &Set{Name: "cifar10-" + part, Source: filepath.Join(root, "{"+strings.Join(names, ",")+"}"), H: cifarSide, W: cifarSide, C: 3}
+	if err := withinBudget(root, images*cifarRecordBytes, from.bytes()); err != nil {
+		return nil, err
+	}
+	const imageLen = 3 * cifarPlane
+	s.Pixels = make([]float32, images*imageLen)
+	err := from.read(
+		func(i int) bool { _, wanted := firstOf[i]; return wanted },
+		func(i int, content []byte) error {
+			_, err := decodeCIFAR(s.Pixels[firstOf[i]*imageLen:], bytes.NewReader(content), filepath.Join(root, list[i].name))
+			return err
+		})
+	if err != nil {
+		return nil, err
 	}
 	return s, nil
 }

@@ -9,7 +9,7 @@ import (
 
 // Error says in one sentence why an image set could not be read.
 type Error struct {
-	Path   string // the file or folder
+	Path   string // the file or folder, or the flag
 	Wrong  string // what is wrong with it
 	Remedy string // what to do about it
 	Err    error  // the cause, where another package reported one
@@ -28,6 +28,19 @@ func readError(path, what, remedy string, err error) error {
 		return &Error{Path: path, Wrong: "the file ends inside " + what, Remedy: remedy, Err: err}
 	}
 	return &Error{Path: path, Wrong: fmt.Sprintf("%s cannot be read (%v)", what, err), Remedy: remedy, Err: err}
+}
+
+// mustEnd refuses data after the last byte that was announced, worded as surplus. To read on to the
+// end also makes gzip and zip verify their checksums.
+func mustEnd(r io.Reader, path, surplus, remedy string) error {
+	var next [1]byte
+	switch n, err := io.ReadFull(r, next[:]); {
+	case n > 0:
+		return &Error{Path: path, Wrong: surplus, Remedy: remedy}
+	case err != io.EOF:
+		return readError(path, "its last bytes", remedy, err)
+	}
+	return nil
 }
 
 // openError words a failure to open or look at path.

@@ -99,12 +99,8 @@ func idxPixels(r io.Reader, path string, check func(pixels uint64) error) (*Set,
 		}
 		rest = rest[len(chunk):]
 	}
-	// Reading on to the end finds surplus data, and makes gzip verify its checksum.
-	switch surplus, err := io.ReadFull(r, buf[:1]); {
-	case surplus > 0:
-		return nil, &Error{Path: path, Wrong: fmt.Sprintf("holds more than the %d images that its header announces", n), Remedy: idxRemedy}
-	case err != io.EOF:
-		return nil, readError(path, "its last bytes", idxRemedy, err)
+	if err := mustEnd(r, path, fmt.Sprintf("holds more than the %d images that its header announces", n), idxRemedy); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

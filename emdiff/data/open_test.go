@@ -188,20 +188,22 @@ func TestOpenRefusesWrongPathsAndParts(t *testing.T) {
 	assert.True(t, errors.Is(err, fs.ErrNotExist))
 
 	_, err = Open(dir)
-	wantError(t, err, dir, "without data_batch_*.bin")
+	wantError(t, err, dir, "holds no files")
 	_, err = OpenOptions{Part: Test}.Open(dir)
-	wantError(t, err, dir, "without test_batch.bin")
+	wantError(t, err, dir, `no part "test"`)
 	_, err = OpenOptions{Part: "validation"}.Open(dir)
 	wantError(t, err, dir, `no part "validation"`)
 
 	file := write(t, "file", idxFile(1, 2, 2, ramp(4)))
 	_, err = OpenOptions{Part: Test}.Open(file)
-	wantError(t, err, file, "single file")
+	wantError(t, err, file, `no part "test"`)
 
 	unreadable := filepath.Join(dir, "data_batch_1.bin")
 	require.NoError(t, os.Mkdir(unreadable, 0o700))
 	_, err = Open(dir)
 	wantError(t, err, unreadable)
+	_, err = OpenOptions{Part: Test}.Open(dir)
+	wantError(t, err, dir, "without test_batch.bin")
 }
 
 func TestGzipAllowanceLetsBlankImagesThrough(t *testing.T) {

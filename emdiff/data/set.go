@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
-	"math/bits"
-	"math/rand/v2"
 	"slices"
 )
 
@@ -19,8 +17,21 @@ type Set struct {
 	H, W, C int // height and width in pixels, and channels (1 grey, 3 RGB)
 
 	// Pixels holds the images one after the other, NHWC without gaps, in [-1, 1]:
-	// black is -1 and white is 1.
+	// black is -1 and white is 1. Only where [OpenOptions.Range] sets a range may values lie
+	// outside: they are kept, since to clip noise would bias it.
 	Pixels []float32
+
+	// Origins says of each image where it came from and how to write it back. It is nil for sets
+	// of plain 8-bit images without files of their own (IDX, CIFAR-10): see [Set.Origin].
+	Origins []Origin
+}
+
+// Origin says where image i came from, and how [Export] writes its like.
+func (s *Set) Origin(i int) Origin {
+	if s.Origins == nil {
+		return Origin{Index: i, Format: PNG, BitDepth: 8, Affine: byteAffine}
+	}
+	return s.Origins[i]
 }
 
 // ImageLen is the number of values of one image, H*W*C.
@@ -42,14 +53,18 @@ func (s *Set) Subset(ids []int) *Set {
 	for _, i := range ids {
 		t.Pixels = append(t.Pixels, s.Image(i)...)
 	}
+	if s.Origins != nil {
+		t.Origins = make([]Origin, 0, len(ids))
+		for _, i := range ids {
+			t.Origins = append(t.Origins, s.Origins[i])
+		}
+	}
 	return &t
 }
 
 // Split chooses heldOut images at random to be kept from training, and returns the indices of
 // both parts, each in rising order. The choice depends on (Len, heldOut, seed) alone, and is
-// the same in every version of the program: a Fisher-Yates shuffle driven by the PCG-DXSM
-// generator seeded with (seed, 0), where step i takes the high word of draw*(i+1). The bias of
-// that product is below Len/2^64.
+// the same in every version of the program.
 //
 // Splits of the same seed are nested: more held-out images contain the fewer.
 //
@@ -59,15 +74,7 @@ func (s *Set) Split(heldOut int, seed uint64) (train, held []int) {
 	if heldOut < 0 || heldOut > n {
 		panic(fmt.Sprintf("data: cannot hold out %d of %d images", heldOut, n))
 	}
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
-	draws := rand.NewPCG(seed, 0)
-	for i := n - 1; i > 0; i-- {
-		j, _ := bits.Mul64(draws.Uint64(), uint64(i+1))
-		order[i], order[j] = order[j], order[i]
-	}
+	order := permutation(n, seed, splitStream)
 	train, held = order[:n-heldOut:n-heldOut], order[n-heldOut:]
 	slices.Sort(train)
 	slices.Sort(held)
