@@ -19,6 +19,10 @@ type matrixKernels struct {
 	outer     [4][2]func(*outerArgs)
 	outerRows [4]int
 
+	// peak runs n turns of peakFLOPs multiply-adds on registers; see PeakFMA.
+	peak      func(n int)
+	peakFLOPs int
+
 	// finish computes y[r][j] = t[r][j] + add[j] + res[r][j].
 	finish func(*finishArgs)
 }

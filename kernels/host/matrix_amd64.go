@@ -1,8 +1,8 @@
 package host
 
 var avx512Matrix = matrixKernels{
-	finish: finishAVX512,
-	cols:   32,
+	finish: finishAVX512, peak: peakAVX512, peakFLOPs: 2 * 16 * assemblyPeak,
+	cols: 32,
 	panel: [3][2]func(*panelArgs){
 		{panel12x32AVX512, panel12x16AVX512},
 		{panel4x32AVX512, panel4x16AVX512},
@@ -19,8 +19,8 @@ var avx512Matrix = matrixKernels{
 }
 
 var avx2Matrix = matrixKernels{
-	finish: finishAVX2,
-	cols:   16,
+	finish: finishAVX2, peak: peakAVX2, peakFLOPs: 2 * 8 * assemblyPeak,
+	cols: 16,
 	panel: [3][2]func(*panelArgs){
 		{panel6x16AVX2, panel6x8AVX2},
 		{panel4x16AVX2, panel4x8AVX2},

@@ -10,6 +10,8 @@ var portableMatrix = matrixKernels{
 	outer:     [4][2]func(*outerArgs){{outerPortable8, outerPortable4}, {outerPortable8, outerPortable4}, {outerPortable8, outerPortable4}, {outerPortable8, outerPortable4}},
 	outerRows: [4]int{1, 1, 1, 1},
 	finish:    finishPortable,
+	peak:      peakPortable,
+	peakFLOPs: portablePeakFLOPs,
 }
 
 func panelPortable8(args *panelArgs) {
