@@ -90,21 +90,13 @@ func lanesAt(v []uint32, at int) *lanes32 { return (*lanes32)(v[at:]) }
 
 func TestFMAIsRoundedOnce(t *testing.T) {
 	a, b, c := testFloats(1, trials), testFloats(2, trials), testFloats(3, trials)
-	// Sums that a float64 rounds to a tie: the lost bit decides. 1*(1+2^-23) + 2^-24 +- 2^-60 and relatives at many exponents.
+	// Products of 25 bits lie exactly between two float32; an addend too small for a float64 next to them decides the direction.
 	g := rand.New(rand.NewPCG(4, 4))
 	for i := 0; i < trials; i += 2 {
-		e := g.IntN(200) - 100
-		x := float32(math.Ldexp(float64(1<<23+g.IntN(1<<23)), e-23))
-		half := float32(math.Ldexp(1, e-24))
-		tiny := float32(math.Ldexp(1, -55-g.IntN(5)))
-		// x + half*(1 +- tiny): the product is exact in 48 bits.
-		a[i], b[i], c[i] = math.Float32bits(half), math.Float32bits(1), math.Float32bits(x)
-		if i%4 == 0 && e > -20 {
-			a[i], b[i] = math.Float32bits(half*(1+0x1p-12)), math.Float32bits(1-0x1p-12+0x1p-24*tiny)
-		}
-		if g.IntN(2) == 0 {
-			a[i] ^= 0x80000000
-		}
+		e := g.IntN(100) - 50
+		a[i] = math.Float32bits(float32(math.Ldexp(float64(1<<12+g.IntN(1<<10)|1), e)))
+		b[i] = math.Float32bits(float32(1<<12 + g.IntN(1<<10) | 1))
+		c[i] = math.Float32bits(float32(math.Ldexp(1, e-40-g.IntN(20)))) | g.Uint32()&0x80000000
 	}
 	for name, mode := range roundings {
 		fma := floatOp{name: "fma", mode: mode}.ternary32()
@@ -132,11 +124,13 @@ func TestFMACornerCases(t *testing.T) {
 		{big, 2, -inf, 0xFF800000}, {big, 2, -big, 0x7F7FFFFF}, {big, 2, 0, 0x7F800000},
 		{0, -1, 0, 0}, {-1, 0, float32(math.Copysign(0, -1)), 0x80000000}, {1, 1, -1, 0},
 		{0x1p-149, 0.5, 0, 0}, {0x1p-149, 0.5, 0x1p-149, 2}, {0x1.8p-149, 0.5, 0, 1},
-		{0x1p-75, 0x1p-75, 0, 0},                               // half of the smallest subnormal: to even
-		{0x1p-75, 0x1.000002p-75, 0, 1},                        // just above it
-		{0x1p-100, 0x1p-100, tie, math.Float32bits(tie)},       // far below
-		{0x1p-12, 0x1p-12, tie, math.Float32bits(1 + 0x1p-22)}, // tie to even
-		{0x1.000002p-12, 0x1p-12, 1, math.Float32bits(tie)},    // above a tie by less than float64 sees at 2^-36
+		{0x1p-75, 0x1p-75, 0, 0},                                                     // half of the smallest subnormal: to even
+		{0x1p-75, 0x1.000002p-75, 0, 1},                                              // just above it
+		{0x1p-100, 0x1p-100, tie, math.Float32bits(tie)},                             // far below
+		{0x1p-12, 0x1p-12, tie, math.Float32bits(1 + 0x1p-22)},                       // tie to even
+		{0x1.000002p-12, 0x1p-12, 1, math.Float32bits(tie)},                          // above a tie
+		{1 + 0x1p-12, 1 + 0x1p-12, 0x1p-80, math.Float32bits(1 + 0x1p-11 + 0x1p-23)}, // a tie but for a bit that float64 loses
+		{1 + 0x1p-12, 1 + 0x1p-12, -0x1p-80, math.Float32bits(1 + 0x1p-11)},
 		{-0x1p-149, 0x1p-149, 0x1p-24, math.Float32bits(0x1p-24)},
 		{-0x1p-149, 0x1p-149, 0x1.000001p0, math.Float32bits(0x1.000001p0)},
 	} {
