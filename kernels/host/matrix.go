@@ -71,7 +71,7 @@ type matrixWorker struct {
 	finish  finishArgs
 	tile    [maxTile]float32
 	offsets [maxRows]int64
-	panelOf arena // one packed panel: dy of a weight gradient
+	packed  arena // one panel of dy of a weight gradient
 	_       [64]byte
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // weightGrad is the job behind the weight gradients: dw[a,b,c][o] is the sum over output pixels of window * dy. The
-// blocks of pixels are dealt to splits, one after another; a part is one panel of columns of one split and adds up all of
-// dw for it in memory of its own. The splits are then added in order. Both numbers depend on the shape only.
+// blocks of pixels are dealt to splits, one after another; a part is some panels of columns of one split and adds up all
+// of dw for them in memory of its own. The splits are then added in order. Both numbers depend on the shape only.
 type weightGrad struct {
 	window
 	s           *Set
@@ -16,13 +16,16 @@ type weightGrad struct {
 	cols, dyPix int
 	blocks      int
 	splits      int
+	groups      int       // parts per split
+	perPart     int       // panels of a part
 	partial     []float32 // [split][panel][k][width]
 }
 
-// Splits make wantedSplitParts parts, unless their partial sums would not fit in splitFloats.
+// There are about wantedGradParts parts. Splits come first, because the panels of a part share one copy of x, but the
+// partial sums of all splits must fit in splitFloats, else adding them up takes longer than it saves.
 const (
-	wantedSplitParts = 32
-	splitFloats      = 1 << 22
+	wantedGradParts = 16
+	splitFloats     = 1 << 21
 )
 
 // Conv2DWeightGrad computes the adjoint of the convolution in w.
@@ -39,58 +42,61 @@ func (s *Set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	m := &s.level.matrix
 	size := m.packedLen(j.k(), j.cols)
 	panels := m.panels(j.cols)
-	j.splits = max(1, min(j.blocks, wantedSplitParts/panels, splitFloats/size))
+	j.splits = max(1, min(j.blocks, wantedGradParts, splitFloats/size))
+	j.perPart = min(panels, (panels*j.splits+wantedGradParts-1)/wantedGradParts)
+	j.groups = (panels + j.perPart - 1) / j.perPart
 	j.partial = s.shared.floats(j.splits * size)
-	s.pool.run(j.splits*panels, j)
+	s.pool.run(j.splits*j.groups, j)
 
-	s.splitSum = splitSum{m: m, dw: f32(dw), partial: j.partial, k: j.k(), cols: j.cols, splits: j.splits, accumulate: p.Accumulate}
-	s.pool.run(s.splitSum.parts(), &s.splitSum)
+	s.splitSum = splitSum{s: s, dw: f32(dw), partial: j.partial, k: j.k(), cols: j.cols, splits: j.splits, accumulate: p.Accumulate}
+	s.pool.run(panels*s.splitSum.perPanel(), &s.splitSum)
 	j.x, j.dy, j.partial = nil, nil, nil
 	s.splitSum.dw, s.splitSum.partial = nil, nil
 }
 
 func (j *weightGrad) part(worker, i int) {
 	m := &j.s.level.matrix
-	panels := m.panels(j.cols)
-	split, panel := i/panels, i%panels
-	width, col := m.width(j.cols, panel), panel*m.cols
-	dw := j.partial[split*m.packedLen(j.k(), j.cols)+j.k()*col:][:j.k()*width]
-	clear(dw)
-	w := &j.s.workers[worker]
-	args := &w.outer
-	args.cStride = 4 * width
-	args.offsets = &j.offsets[0]
+	split, group := i/j.groups, i%j.groups
+	dw := j.partial[split*m.packedLen(j.k(), j.cols):][:m.packedLen(j.k(), j.cols)]
+	first, last := group*j.perPart, min((group+1)*j.perPart, m.panels(j.cols))
+	clear(dw[j.k()*first*m.cols : min(len(dw), j.k()*last*m.cols)])
 	for b := j.blocks * split / j.splits; b < j.blocks*(split+1)/j.splits; b++ {
 		data, p := j.block(&j.s.private[worker], b)
-		dy := w.panelOf.floats(p.n * width)
-		first := (p.image0*j.outH + p.row0) * j.outW
-		j.pack(dy, first, p.n, col, width)
-		args.b, args.count = at(dy, 0), p.n
-		row := 0
-		offset := 0
-		for tap := range j.taps {
-			for r := 0; r < j.tapDepth; {
-				kernel, rows := m.outerFor(j.tapDepth-r, width)
-				args.a = unsafe.Add(data, offset+4*r)
-				args.c = at(dw, (row+r)*width)
-				kernel(args)
-				r += rows
-			}
-			row += j.tapDepth
-			offset += int(j.steps[tap])
+		for panel := first; panel < last; panel++ {
+			j.addBlock(&j.s.workers[worker], dw[j.k()*panel*m.cols:], data, p, panel)
 		}
 	}
 }
 
-// pack copies columns [col, col+width) of n pixels of dy, with zeros beyond the last column.
-func (j *weightGrad) pack(dst []float32, first, n, col, width int) {
-	src := matrix{data: j.dy, depth: n, cols: j.cols, kStride: j.dyPix, jStride: 1, scale: 1}
-	packPanel(dst, &src, first*j.dyPix, col, width)
+// addBlock adds the products of one block of pixels to one panel of dw.
+func (j *weightGrad) addBlock(w *matrixWorker, dw []float32, data unsafe.Pointer, p pixels, panel int) {
+	m := &j.s.level.matrix
+	width, col := m.width(j.cols, panel), panel*m.cols
+	dy := w.packed.floats(p.n * width)
+	pixel := (p.image0*j.outH + p.row0) * j.outW
+	src := matrix{data: j.dy, depth: p.n, cols: j.cols, kStride: j.dyPix, jStride: 1, scale: 1}
+	packPanel(dy, &src, pixel*j.dyPix, col, width)
+
+	args := &w.outer
+	args.cStride, args.offsets, args.b, args.count = 4*width, &j.offsets[0], at(dy, 0), p.n
+	row, offset := 0, 0
+	for tap := range j.taps {
+		for r := 0; r < j.tapDepth; {
+			kernel, rows := m.outerFor(j.tapDepth-r, width)
+			args.a = unsafe.Add(data, offset+4*r)
+			args.c = at(dw, (row+r)*width)
+			kernel(args)
+			r += rows
+		}
+		row += j.tapDepth
+		offset += int(j.steps[tap])
+	}
 }
 
 // splitSum adds the partial sums of all splits in order and unpacks them: dw[k][cols] = sum of partial[split][panel][k][width].
+// A part is some rows of one panel.
 type splitSum struct {
-	m          *matrixKernels
+	s          *Set
 	dw         []float32
 	partial    []float32
 	k, cols    int
@@ -101,28 +107,25 @@ type splitSum struct {
 // splitSumRows is the number of rows of dw per part.
 const splitSumRows = 64
 
-func (j *splitSum) parts() int { return (j.k + splitSumRows - 1) / splitSumRows }
+func (j *splitSum) perPanel() int { return (j.k + splitSumRows - 1) / splitSumRows }
 
 func (j *splitSum) part(_, i int) {
-	size := j.m.packedLen(j.k, j.cols)
-	for k := i * splitSumRows; k < min(j.k, (i+1)*splitSumRows); k++ {
-		for panel := range j.m.panels(j.cols) {
-			width, col := j.m.width(j.cols, panel), panel*j.m.cols
-			n := min(width, j.cols-col)
-			sum := j.partial[j.k*col+k*width:][:n]
-			for split := 1; split < j.splits; split++ {
-				for c, v := range j.partial[split*size+j.k*col+k*width:][:n] {
-					sum[c] += v
-				}
-			}
-			dw := j.dw[k*j.cols+col:][:n]
-			if j.accumulate {
-				for c, v := range sum {
-					dw[c] += v
-				}
-			} else {
-				copy(dw, sum)
-			}
+	m, add := &j.s.level.matrix, j.s.level.vector.add
+	panel, first := i/j.perPanel(), i%j.perPanel()*splitSumRows
+	width, col := m.width(j.cols, panel), panel*m.cols
+	rows := min(splitSumRows, j.k-first)
+	from := j.k*col + first*width
+	sum := j.partial[from:][:rows*width]
+	for split := 1; split < j.splits; split++ {
+		add(sum, sum, j.partial[split*m.packedLen(j.k, j.cols)+from:][:len(sum)])
+	}
+	n := min(width, j.cols-col)
+	for r := range rows {
+		dw := j.dw[(first+r)*j.cols+col:][:n]
+		if j.accumulate {
+			add(dw, dw, sum[r*width:][:n])
+		} else {
+			copy(dw, sum[r*width:])
 		}
 	}
 }
