@@ -1,0 +1,394 @@
+// Convolution on NHWC and its gradients; a linear layer is the 1x1 case.
+//
+//   forward     y[m,o]     = sum over k = (a,b,c) of x[pixel(m,a,b), c] w[k,o]
+//   inputgrad   dx[m,c]    = sum over k = (a,b,o) of dy[pixel(m,a,b), o] w[a,b,c,o]
+//   weightgrad  dw[r,o]    = sum over output pixels m of x[pixel(m,a,b), c] dy[m,o],  r = (a,b,c)
+//
+// Ladder
+//   naive   one output value per thread, operands straight from global memory: two loads per multiply-add
+//   any64   implicit GEMM with the tile engine of gemm.cuh, Q = 1: the im2col matrix exists only as the addresses that a thread computes
+//           for the tile it fetches. Scalar loads: any channel counts and strides.
+//   tile64  the same with 128-bit loads: channels and strides are multiples of four
+//   tile128 the same with Q = 2: twice the arithmetic per shared load, for images of many pixels and channels
+//
+// The forward pass and the input gradient add in the same order, k ascending, on every rung: their bits agree. The weight gradient is
+// split over chunks of output pixels (grid z) whose length depends on the layer alone, and the partial sums are added in order.
+#include "gemm.cuh"
+
+struct Conv {
+  int pixels;                      // rows of the product: output pixels, or input pixels for inputgrad
+  int h, w, cin, cout, kh, kw;     // of x and of the kernel
+  int stride, top, left, oh, ow;   // padding above and to the left; y is oh x ow
+  int xs, ys;                      // floats per pixel of x and y
+};
+#define CONV_PARAMS \
+  int pixels, int h, int w, int cin, int cout, int kh, int kw, int stride, int top, int left, int oh, int ow, int xs, int ys
+#define CONV Conv{pixels, h, w, cin, cout, kh, kw, stride, top, left, oh, ow, xs, ys}
+
+// get4 fetches four neighbours of which the first `count` exist: V = 4, all or none.
+template <int V> DEVICE float4 get4(const float* p, int count) {
+  float4 v = 0;
+  if (V == 4) {
+    if (count > 0) v = load4(p);
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      if (e < count) v[e] = p[e];
+    }
+  }
+  return v;
+}
+
+// Epilogue: y = act(z + bias[o] + image_bias[m / image_pixels][o] + residual[m,o]).
+struct Epilogue {
+  const float *bias, *image_bias, *residual;
+  int residual_stride, image_pixels, act;
+
+  // finish completes four neighbours o of output pixel m, of which `count` exist.
+  template <int V> METHOD float4 finish(float4 z, const Conv& p, int m, int o, int count) const {
+    if (bias) z += get4<V>(bias + o, count);
+    if (image_bias) z += get4<V>(image_bias + (i64)(m / image_pixels) * p.cout + o, count);
+    if (residual) z += get4<V>(residual + (i64)m * residual_stride + o, count);
+    if (act) {
+#pragma unroll
+      for (int e = 0; e < 4; e++) z[e] = silu(z[e]);
+    }
+    return z;
+  }
+};
+#define EPILOGUE_PARAMS \
+  const float *bias, const float *image_bias, const float *residual, int residual_stride, int image_pixels, int act
+#define EPILOGUE Epilogue{bias, image_bias, residual, residual_stride, image_pixels, act}
+
+// Place is a pixel of a batch of images of height h and width w.
+struct Place {
+  int n, i, j;
+};
+DEVICE Place place(int m, int h, int w) {
+  int row = m / w, n = row / h;
+  return {n, row - n * h, m - row * w};
+}
+
+// Taps maps a pixel of one image and a tap to the pixel of the other that it multiplies, or -1.
+
+struct ToInput {  // from an output pixel to x
+  static METHOD int channels(const Conv& p) { return p.cin; }
+  static METHOD int stride(const Conv& p) { return p.xs; }
+  static METHOD Place start(const Conv& p, int m) {
+    Place q = place(m, p.oh, p.ow);
+    return {q.n, q.i * p.stride - p.top, q.j * p.stride - p.left};
+  }
+  static METHOD int pixel(const Conv& p, Place q, int a, int b) {
+    int i = q.i + a, j = q.j + b;
+    return i >= 0 && i < p.h && j >= 0 && j < p.w ? (q.n * p.h + i) * p.w + j : -1;
+  }
+};
+
+struct ToOutput {  // from an input pixel to dy
+  static METHOD int channels(const Conv& p) { return p.cout; }
+  static METHOD int stride(const Conv& p) { return p.ys; }
+  static METHOD Place start(const Conv& p, int m) {
+    Place q = place(m, p.h, p.w);
+    return {q.n, q.i + p.top, q.j + p.left};
+  }
+  static METHOD int pixel(const Conv& p, Place q, int a, int b) {
+    int i = q.i - a, j = q.j - b;
+    if (p.stride > 1) {
+      int u = i / p.stride, v = j / p.stride;
+      if (u * p.stride != i || v * p.stride != j) return -1;
+      i = u;
+      j = v;
+    }
+    return i >= 0 && i < p.oh && j >= 0 && j < p.ow ? (q.n * p.oh + i) * p.ow + j : -1;
+  }
+};
+
+// Naive rung.
+
+KERNEL(THREADS) conv2d_forward_f32_naive(float* y, const float* x, const float* weights, CONV_PARAMS, EPILOGUE_PARAMS) {
+  Conv p = CONV;
+  int t = index_x(THREADS);
+  if (t >= pixels * cout) return;
+  int m = t / cout, o = t - m * cout;
+  Place q = ToInput::start(p, m);
+  float z = 0;
+  for (int a = 0; a < kh; a++) {
+    for (int b = 0; b < kw; b++) {
+      int pixel = ToInput::pixel(p, q, a, b);
+      if (pixel < 0) continue;
+      const float *u = x + (i64)pixel * xs, *v = weights + (i64)(a * kw + b) * cin * cout + o;
+      for (int c = 0; c < cin; c++) z = fma(u[c], v[(i64)c * cout], z);
+    }
+  }
+  y[(i64)m * ys + o] = EPILOGUE.finish<1>(float4{z, 0, 0, 0}, p, m, o, 1)[0];
+}
+
+KERNEL(THREADS) conv2d_inputgrad_f32_naive(float* dx, const float* dy, const float* weights, CONV_PARAMS, int accumulate) {
+  Conv p = CONV;
+  int t = index_x(THREADS);
+  if (t >= pixels * cin) return;
+  int m = t / cin, c = t - m * cin;
+  Place q = ToOutput::start(p, m);
+  float z = 0;
+  for (int a = 0; a < kh; a++) {
+    for (int b = 0; b < kw; b++) {
+      int pixel = ToOutput::pixel(p, q, a, b);
+      if (pixel < 0) continue;
+      const float *u = dy + (i64)pixel * ys, *v = weights + ((i64)(a * kw + b) * cin + c) * cout;
+      for (int o = 0; o < cout; o++) z = fma(u[o], v[o], z);
+    }
+  }
+  put(dx + (i64)m * xs + c, z, accumulate);
+}
+
+// Grid z is the chunk of output pixels; dw is then the partial sums [chunk][kh*kw*cin*cout].
+KERNEL(THREADS) conv2d_weightgrad_f32_naive(float* dw, const float* x, const float* dy, CONV_PARAMS, int chunk, int accumulate) {
+  Conv p = CONV;
+  int t = index_x(THREADS), size = kh * kw * cin * cout;
+  if (t >= size) return;
+  int r = t / cout, o = t - r * cout, tap = r / cin, c = r - tap * cin, a = tap / kw, b = tap - a * kw;
+  int first = block_z() * chunk, last = min(first + chunk, pixels);
+  float z = 0;
+  for (int m = first; m < last; m++) {
+    int pixel = ToInput::pixel(p, ToInput::start(p, m), a, b);
+    if (pixel >= 0) z = fma(x[(i64)pixel * xs + c], dy[(i64)m * ys + o], z);
+  }
+  put(dw + (i64)block_z() * size + t, z, accumulate);
+}
+
+KERNEL(THREADS) conv2d_weightgrad_f32_reduce(float* dw, const float* parts, int size, int chunks, int accumulate) {
+  int i = index_x(THREADS);
+  if (i >= size) return;
+  float z = 0;
+  for (int s = 0; s < chunks; s++) z += parts[(i64)s * size + i];
+  put(dw + i, z, accumulate);
+}
+
+// Operands of the implicit GEMM.
+
+// Im2Col is the A operand of forward (Map = ToInput) and inputgrad (ToOutput): row m, k = (a, b, channel), contiguous along k. A thread
+// stays in its row, so it finds a pixel only when its tap changes.
+template <int Q, int V, class Map> struct Im2Col {
+  typedef AlongK<Q> Order;
+  const Conv& p;
+  const float *base, *pixel;  // pixel is null where the tap falls on padding
+  Place q;
+  int a, b, c;
+  bool valid;
+
+  METHOD Im2Col(const Conv& p, const float* base) : p(p), base(base), a(0), b(0), c(Order::k()) {
+    int m = block_x() * Tile<Q>::WIDTH + Order::i();
+    valid = m < p.pixels;
+    q = Map::start(p, valid ? m : 0);
+    wrap();
+    find();
+  }
+  METHOD void wrap() {
+    while (c >= Map::channels(p)) {
+      c -= Map::channels(p);
+      if (++b == p.kw) b = 0, a++;
+    }
+  }
+  METHOD void find() {
+    int i = valid && a < p.kh ? Map::pixel(p, q, a, b) : -1;
+    pixel = i < 0 ? 0 : base + (i64)i * Map::stride(p);
+  }
+  METHOD void next() {
+    c += Tile<Q>::DEPTH;
+    if (c < Map::channels(p)) return;
+    wrap();
+    find();
+  }
+  METHOD float4 get() {
+    float4 v = 0;
+    if (V == 4) {
+      if (pixel) v = load4(pixel + c);
+      return v;
+    }
+    Im2Col s = *this;  // four consecutive k may belong to different taps
+    for (int e = 0; e < 4; e++) {
+      if (s.pixel) v[e] = s.pixel[s.c];
+      if (++s.c == Map::channels(p)) s.wrap(), s.find();
+    }
+    return v;
+  }
+};
+
+// Weights is the B operand of forward: row k, column o, contiguous along o.
+template <int Q, int V> struct Weights {
+  typedef AlongI<Q> Order;
+  const float* at;
+  int k, depth, cout, count;
+  METHOD Weights(const Conv& p, const float* w) : k(Order::k()), depth(p.kh * p.kw * p.cin), cout(p.cout) {
+    int o = block_y() * Tile<Q>::WIDTH + Order::i();
+    count = cout - o;
+    at = w + (i64)k * cout + o;
+  }
+  METHOD void next() {
+    k += Tile<Q>::DEPTH;
+    at += (i64)Tile<Q>::DEPTH * cout;
+  }
+  METHOD float4 get() { return get4<V>(at, k < depth ? count : 0); }
+};
+
+// WeightsByOutput is the B operand of inputgrad: k = (tap, o), column c: contiguous along k.
+template <int Q, int V> struct WeightsByOutput {
+  typedef AlongK<Q> Order;
+  const float* w;
+  int cin, cout, taps, tap, c, o;
+  METHOD WeightsByOutput(const Conv& p, const float* w)
+      : w(w), cin(p.cin), cout(p.cout), taps(p.kh * p.kw), tap(0), c(block_y() * Tile<Q>::WIDTH + Order::i()), o(Order::k()) {
+    wrap();
+  }
+  METHOD void wrap() {
+    while (o >= cout) o -= cout, tap++;
+  }
+  METHOD void next() {
+    o += Tile<Q>::DEPTH;
+    wrap();
+  }
+  METHOD float4 get() {
+    float4 v = 0;
+    if (V == 4) {
+      if (c < cin && tap < taps) v = load4(w + ((i64)tap * cin + c) * cout + o);
+      return v;
+    }
+    int t = tap, k = o;
+    for (int e = 0; e < 4; e++) {
+      if (c < cin && t < taps) v[e] = w[((i64)t * cin + c) * cout + k];
+      if (++k == cout) k = 0, t++;
+    }
+    return v;
+  }
+};
+
+// Chunk is the range of output pixels that a block of weightgrad adds up.
+struct Chunk {
+  int first, last;
+  METHOD Chunk(const Conv& p, int chunk) : first(block_z() * chunk), last(min(first + chunk, p.pixels)) {}
+};
+
+// Patches is the A operand of weightgrad: k = output pixel, row r = (a, b, c), contiguous along r.
+template <int Q, int V> struct Patches {
+  typedef AlongI<Q> Order;
+  const Conv& p;
+  const float* x;
+  int m, last, n, i, j;  // output pixel
+  int a[5 - V], b[5 - V], c[5 - V], rows;
+  METHOD Patches(const Conv& p, const float* x, Chunk chunk) : p(p), x(x), m(chunk.first + Order::k()), last(chunk.last), rows(p.kh * p.kw * p.cin) {
+    Place q = place(m, p.oh, p.ow);
+    n = q.n, i = q.i, j = q.j;
+    for (int e = 0; e < 5 - V; e++) {
+      int r = block_x() * Tile<Q>::WIDTH + Order::i() + e, tap = r / p.cin;
+      c[e] = r - tap * p.cin;
+      a[e] = r < rows ? tap / p.kw : -1;  // -1: no such row
+      b[e] = tap % p.kw;
+    }
+  }
+  METHOD void next() {
+    m += Tile<Q>::DEPTH;
+    j += Tile<Q>::DEPTH;
+    while (j >= p.ow) {
+      j -= p.ow;
+      if (++i == p.oh) i = 0, n++;
+    }
+  }
+  METHOD const float* find(int e) {
+    if (a[e] < 0 || m >= last) return 0;
+    int pixel = ToInput::pixel(p, Place{n, i * p.stride - p.top, j * p.stride - p.left}, a[e], b[e]);
+    return pixel < 0 ? 0 : x + (i64)pixel * p.xs + c[e];
+  }
+  METHOD float4 get() {
+    float4 v = 0;
+    if (V == 4) {
+      const float* at = find(0);
+      if (at) v = load4(at);
+      return v;
+    }
+    for (int e = 0; e < 5 - V; e++) {
+      const float* at = find(e);
+      if (at) v[e] = *at;
+    }
+    return v;
+  }
+};
+
+// Cotangents is the B operand of weightgrad: k = output pixel, column o, contiguous along o.
+template <int Q, int V> struct Cotangents {
+  typedef AlongI<Q> Order;
+  const float* at;
+  int m, last, count;
+  i64 step;
+  METHOD Cotangents(const Conv& p, const float* dy, Chunk chunk) : m(chunk.first + Order::k()), last(chunk.last), step((i64)Tile<Q>::DEPTH * p.ys) {
+    int o = block_y() * Tile<Q>::WIDTH + Order::i();
+    count = p.cout - o;
+    at = dy + (i64)m * p.ys + o;
+  }
+  METHOD void next() {
+    m += Tile<Q>::DEPTH;
+    at += step;
+  }
+  METHOD float4 get() { return get4<V>(at, m < last ? count : 0); }
+};
+
+// Steps of the tile engine over a depth.
+template <int Q> DEVICE int steps(int depth) { return (depth + Tile<Q>::DEPTH - 1) / Tile<Q>::DEPTH; }
+
+// write4 stores the first `count` of four values, V = 4: all or none.
+template <int V> DEVICE void write4(float* p, float4 v, int count, int accumulate) {
+  if (V == 4) {
+    if (count > 0) put4(p, v, accumulate);
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      if (e < count) put(p + e, v[e], accumulate);
+    }
+  }
+}
+
+template <int Q, int V> DEVICE void forward(float* y, const float* x, const float* w, const Conv& p, const Epilogue& epilogue) {
+  float4 sum[4 * Q][Q] = {};
+  multiply<Q>(Im2Col<Q, V, ToInput>(p, x), Weights<Q, V>(p, w), steps<Q>(p.kh * p.kw * p.cin), sum);
+  each_row<Q>(sum, [&](int row, int column, float4 z) {
+    int m = block_x() * Tile<Q>::WIDTH + row, o = block_y() * Tile<Q>::WIDTH + column;
+    if (m >= p.pixels || o >= p.cout) return;
+    write4<V>(y + (i64)m * p.ys + o, epilogue.template finish<V>(z, p, m, o, p.cout - o), p.cout - o, 0);
+  });
+}
+
+template <int Q, int V> DEVICE void inputgrad(float* dx, const float* dy, const float* w, const Conv& p, int accumulate) {
+  float4 sum[4 * Q][Q] = {};
+  multiply<Q>(Im2Col<Q, V, ToOutput>(p, dy), WeightsByOutput<Q, V>(p, w), steps<Q>(p.kh * p.kw * p.cout), sum);
+  each_row<Q>(sum, [&](int row, int column, float4 z) {
+    int m = block_x() * Tile<Q>::WIDTH + row, c = block_y() * Tile<Q>::WIDTH + column;
+    if (m < p.pixels) write4<V>(dx + (i64)m * p.xs + c, z, p.cin - c, accumulate);
+  });
+}
+
+template <int Q, int V> DEVICE void weightgrad(float* dw, const float* x, const float* dy, const Conv& p, int length, int accumulate) {
+  float4 sum[4 * Q][Q] = {};
+  Chunk chunk(p, length);
+  int rows = p.kh * p.kw * p.cin;
+  multiply<Q>(Patches<Q, V>(p, x, chunk), Cotangents<Q, V>(p, dy, chunk), steps<Q>(chunk.last - chunk.first), sum);
+  float* part = dw + (i64)block_z() * rows * p.cout;
+  each_row<Q>(sum, [&](int row, int column, float4 z) {
+    int r = block_x() * Tile<Q>::WIDTH + row, o = block_y() * Tile<Q>::WIDTH + column;
+    if (r < rows) write4<V>(part + (i64)r * p.cout + o, z, p.cout - o, accumulate);
+  });
+}
+
+// Grid: tiles of rows on x, tiles of columns on y, chunks of output pixels on z.
+#define RUNG(variant, Q, V)                                                                                                                        \
+  KERNEL(THREADS) conv2d_forward_f32_##variant(float* y, const float* x, const float* weights, CONV_PARAMS, EPILOGUE_PARAMS) {                    \
+    forward<Q, V>(y, x, weights, CONV, EPILOGUE);                                                                                                  \
+  }                                                                                                                                                \
+  KERNEL(THREADS) conv2d_inputgrad_f32_##variant(float* dx, const float* dy, const float* weights, CONV_PARAMS, int accumulate) {                 \
+    inputgrad<Q, V>(dx, dy, weights, CONV, accumulate);                                                                                            \
+  }                                                                                                                                                \
+  KERNEL(THREADS) conv2d_weightgrad_f32_##variant(float* dw, const float* x, const float* dy, CONV_PARAMS, int chunk, int accumulate) {           \
+    weightgrad<Q, V>(dw, x, dy, CONV, chunk, accumulate);                                                                                          \
+  }
+
+RUNG(any64, 1, 1)
+RUNG(tile64, 1, 4)
+RUNG(tile128, 2, 4)

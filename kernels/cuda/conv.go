@@ -1,0 +1,105 @@
+package cuda
+
+import "emdiff/kernels"
+
+// layer is a convolution as the kernels take it.
+type layer struct {
+	kernels.Conv
+	xs, ys      int
+	imagePixels int // output pixels that share a row of ImageBias
+}
+
+// newLayer folds a 1x1 convolution into one row of pixels, which spares the kernels the search for pixels.
+func newLayer(p kernels.Conv) layer {
+	l := layer{Conv: p, xs: stride(p.XStride, p.Cin), ys: stride(p.YStride, p.Cout), imagePixels: p.OutH() * p.OutW()}
+	if p.KH == 1 && p.KW == 1 && p.Stride == 1 && p.PadTop|p.PadBottom|p.PadLeft|p.PadRight == 0 {
+		l.N, l.H, l.W = 1, 1, p.N*p.H*p.W
+	}
+	return l
+}
+
+// args are the arguments CONV_PARAMS.
+func (l layer) args(pixels int) []any {
+	return []any{pixels, l.H, l.W, l.Cin, l.Cout, l.KH, l.KW, l.Stride, l.PadTop, l.PadLeft, l.OutH(), l.OutW(), l.xs, l.ys}
+}
+
+func (l layer) vector() bool { return fours(l.Cin, l.Cout, l.xs, l.ys) }
+
+func (l layer) inputs() int { return l.N * l.H * l.W }
+
+func (l layer) outputs() int { return l.N * l.OutH() * l.OutW() }
+
+func (s *set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv) {
+	l := newLayer(p)
+	residualStride := stride(e.ResidualStride, p.Cout)
+	shape := product{rows: l.outputs(), columns: l.Cout, vector: l.vector() && (e.Residual == nil || fours(residualStride))}
+	v := s.chooseProduct(shape)
+	args := append([]any{y, x, w}, l.args(l.outputs())...)
+	args = append(args, e.Bias, e.ImageBias, e.Residual, residualStride, l.imagePixels, int(e.Act))
+	s.launch("conv2d_forward_f32_"+v.name, v.grid(shape, 1), args...)
+}
+
+func (s *set) Conv2DInputGrad(dx, dy, w kernels.Buffer, p kernels.Conv) {
+	l := newLayer(p)
+	shape := product{rows: l.inputs(), columns: l.Cin, vector: l.vector()}
+	v := s.chooseProduct(shape)
+	args := append([]any{dx, dy, w}, l.args(l.inputs())...)
+	s.launch("conv2d_inputgrad_f32_"+v.name, v.grid(shape, 1), append(args, p.Accumulate)...)
+}
+
+// weightChunk is how many output pixels one block of the weight gradient adds up: few for small layers, whose tiles alone would not fill
+// a GPU. It depends on the layer, not on the batch, and so does the order of the additions.
+func weightChunk(rows, columns int) int { return 128 * max(8, ceil(rows, 64)*ceil(columns, 64)) }
+
+func (s *set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
+	l := newLayer(p)
+	shape := product{rows: p.KH * p.KW * p.Cin, columns: p.Cout, vector: l.vector()}
+	v := s.chooseProduct(shape)
+	chunk := weightChunk(shape.rows, shape.columns)
+	chunks := ceil(l.outputs(), chunk)
+	call := func(dw any, accumulate bool) {
+		args := append([]any{dw, x, dy}, l.args(l.outputs())...)
+		s.launch("conv2d_weightgrad_f32_"+v.name, v.grid(shape, chunks), append(args, chunk, accumulate)...)
+	}
+	if chunks == 1 {
+		call(dw, p.Accumulate)
+		return
+	}
+	parts := s.scratch(chunks*p.WLen(), "Conv2DWeightGrad")
+	call(parts, false)
+	s.launch("conv2d_weightgrad_f32_reduce", flat(p.WLen()), dw, parts, p.WLen(), chunks, p.Accumulate)
+	s.release(parts)
+}
+
+// A linear layer is a 1x1 convolution whose images are single pixels.
+
+func (s *set) Linear(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Linear) {
+	s.Conv2D(y, x, w, e, p.Conv())
+}
+
+func (s *set) LinearInputGrad(dx, dy, w kernels.Buffer, p kernels.Linear) {
+	s.Conv2DInputGrad(dx, dy, w, p.Conv())
+}
+
+func (s *set) LinearWeightGrad(dw, x, dy kernels.Buffer, p kernels.Linear) {
+	s.Conv2DWeightGrad(dw, x, dy, p.Conv())
+}
+
+func (s *set) MatMul(c, a, b kernels.Buffer, p kernels.MatMul) {
+	aRow, aColumn, bRow, bColumn, kernel := p.K, 1, p.N, 1, "nn"
+	if p.TransA {
+		aRow, aColumn, kernel = 1, p.M, "tn"
+	}
+	if p.TransB {
+		bRow, bColumn, kernel = 1, p.K, kernel[:1]+"t"
+	}
+	g := grid{x: ceil(p.M, 64), y: ceil(p.N, 64)}
+	if s.options.Rung == "naive" {
+		g, kernel = flat(p.M*p.N), "naive"
+	} else {
+		kernel = "any64" + kernel
+	}
+	g.z = p.Batch
+	s.launch("matmul_forward_f32_"+kernel, g, c, a, b, p.M, p.N, p.K, aRow, aColumn, bRow, bColumn,
+		int64(p.StrideA), int64(p.StrideB), int64(p.StrideC), p.Alpha, p.Accumulate)
+}

@@ -1,0 +1,220 @@
+// Group norm with per-channel affine map, optional per-image scale and shift, optional SiLU, and its gradients.
+//
+// Ladder
+//   naive     one block per image and group; the group is read three times from global memory: mean, variance, result. The gradient reads
+//             x and dy once for the sums of every channel and once more for dx.
+//   resident  the group is read once, into dynamic shared memory (forward: its values; gradient: xhat and dz), and the other passes run
+//             there. The launcher takes it for groups that fit.
+//
+// Sums are taken in two levels, per thread and then over the block, in an order that depends on the group's size alone. The variance is
+// that of the differences from the mean, never a difference of squares.
+#include "dev.cuh"
+
+const int THREADS = 256;
+
+struct Norm {
+  int hw, c, width;  // pixels, channels, channels per group
+  int xs, ys;        // floats per pixel of x and y
+  const float *gamma, *beta, *scale_shift;
+
+  // The affine map of channel k of image n: z = (xhat*gamma + beta)*scale + shift.
+  METHOD float scale(int n, int k) const { return scale_shift ? 1 + scale_shift[(i64)n * 2 * c + k] : 1; }
+  METHOD float shift(int n, int k) const { return scale_shift ? scale_shift[(i64)n * 2 * c + c + k] : 0; }
+  METHOD float affine(float xhat, int n, int k) const {
+    float t = fma(xhat, gamma[k], beta[k]);
+    return scale_shift ? fma(t, scale(n, k), shift(n, k)) : t;
+  }
+};
+#define NORM_PARAMS int hw, int c, int width, int xs, int ys, const float *gamma, const float *beta, const float *scale_shift
+#define NORM Norm{hw, c, width, xs, ys, gamma, beta, scale_shift}
+
+// Group is the block's group of one image: grid x is n*groups + g. Value i of a group is pixel i / width, channel i % width.
+struct Group {
+  int n, first, size;
+  METHOD Group(const Norm& p) {
+    int groups = p.c / p.width;
+    n = block_x() / groups;
+    first = (block_x() - n * groups) * p.width;
+    size = p.hw * p.width;
+  }
+};
+
+// at is where channel k of a pixel of the group lies in a tensor with the given stride.
+DEVICE i64 at(const Norm& p, const Group& g, int pixel, int k, int stride) { return ((i64)g.n * p.hw + pixel) * stride + g.first + k; }
+
+// each_value calls f(i, pixel, k) for the thread's share of the values i = pixel*width + k of a group, without a division per value.
+template <class F> DEVICE void each_value(const Norm& p, const Group& g, F f) {
+  int pixel = thread_x() / p.width, k = thread_x() - pixel * p.width;
+  int pixels = THREADS / p.width, rest = THREADS - pixels * p.width;
+  for (int i = thread_x(); i < g.size; i += THREADS) {
+    f(i, pixel, k);
+    pixel += pixels;
+    k += rest;
+    if (k >= p.width) k -= p.width, pixel++;
+  }
+}
+
+// normalize runs the three passes over a source that gives a value of the group.
+template <class Source> DEVICE void normalize(float* y, float* mean, float* rstd, const Norm& p, const Group& g, float eps, int act, Source source) {
+  __shared__ float room[THREADS / WARP];
+  float sum = 0, squares = 0;
+  each_value(p, g, [&](int i, int pixel, int k) { sum += source(i, pixel, k); });
+  float m = block_sum<THREADS>(sum, room) / (float)g.size;
+  each_value(p, g, [&](int i, int pixel, int k) {
+    float d = source(i, pixel, k) - m;
+    squares = fma(d, d, squares);
+  });
+  float inverse = 1 / square_root(block_sum<THREADS>(squares, room) / (float)g.size + eps);
+  each_value(p, g, [&](int i, int pixel, int k) {
+    float z = p.affine((source(i, pixel, k) - m) * inverse, g.n, g.first + k);
+    y[at(p, g, pixel, k, p.ys)] = act ? silu(z) : z;
+  });
+  if (thread_x() == 0) {
+    mean[block_x()] = m;
+    rstd[block_x()] = inverse;
+  }
+}
+
+KERNEL(THREADS) groupnorm_forward_f32_naive(float* y, const float* x, float* mean, float* rstd, NORM_PARAMS, float eps, int act) {
+  Norm p = NORM;
+  Group g(p);
+  normalize(y, mean, rstd, p, g, eps, act, [&](int, int pixel, int k) { return x[at(p, g, pixel, k, p.xs)]; });
+}
+
+// Dynamic shared memory: one float per value of the group.
+KERNEL(THREADS) groupnorm_forward_f32_resident(float* y, const float* x, float* mean, float* rstd, NORM_PARAMS, float eps, int act) {
+  extern __shared__ float dynamic[];
+  Norm p = NORM;
+  Group g(p);
+  // A thread reads back only what it stored itself: no barrier needed.
+  each_value(p, g, [&](int i, int pixel, int k) { dynamic[i] = x[at(p, g, pixel, k, p.xs)]; });
+  normalize(y, mean, rstd, p, g, eps, act, [&](int i, int, int) { return dynamic[i]; });
+}
+
+// Gradient. With dz the cotangent of z (dy, times SiLU' if there is one), everything follows from two sums over the pixels of each image
+// and channel, p1 = sum dz and p2 = sum dz xhat:
+//
+//   dxhat sums over a group:  s1 = sum_c slope p1,  s2 = sum_c slope p2,  slope = gamma scale
+//   dx     = rstd (dz slope - s1/size - xhat s2/size)
+//   dbeta  = sum_n scale p1,  dgamma = sum_n scale p2
+//   dscale = gamma p2 + beta p1,  dshift = p1
+//
+// sums is [N][2][C].
+
+struct Gradient {
+  float xhat, dz;
+};
+
+DEVICE Gradient gradient(const Norm& p, int n, int k, float x, float dy, float mean, float rstd, int act) {
+  float xhat = (x - mean) * rstd;
+  if (act) dy = dy * silu_slope(p.affine(xhat, n, k));
+  return {xhat, dy};
+}
+
+// channel_sums adds up dz and dz*xhat of every channel of the group into sums and returns the block-wide s1 and s2. Threads are laid out
+// as rows of `lanes` channels; the rows are added in order.
+template <class Source> DEVICE Pair channel_sums(float* sums, const Norm& p, const Group& g, Source source) {
+  __shared__ float part[2][THREADS];
+  __shared__ float room[THREADS / WARP];
+  int lanes = min(p.width, THREADS), rows = THREADS / lanes;
+  int lane = thread_x() % lanes, row = thread_x() / lanes;
+  float s1 = 0, s2 = 0;
+  for (int start = 0; start < p.width; start += lanes) {
+    int k = start + lane;
+    float p1 = 0, p2 = 0;
+    if (row < rows && k < p.width) {
+      for (int pixel = row; pixel < p.hw; pixel += rows) {
+        Gradient d = source(pixel * p.width + k, pixel, k);
+        p1 += d.dz;
+        p2 = fma(d.dz, d.xhat, p2);
+      }
+    }
+    barrier();
+    part[0][thread_x()] = p1;
+    part[1][thread_x()] = p2;
+    barrier();
+    if (row == 0 && k < p.width) {
+      p1 = 0;
+      p2 = 0;
+      for (int r = 0; r < rows; r++) {
+        p1 += part[0][r * lanes + lane];
+        p2 += part[1][r * lanes + lane];
+      }
+      float* out = sums + (i64)g.n * 2 * p.c + g.first + k;
+      out[0] = p1;
+      out[p.c] = p2;
+      float slope = p.gamma[g.first + k] * p.scale(g.n, g.first + k);
+      s1 = fma(slope, p1, s1);
+      s2 = fma(slope, p2, s2);
+    }
+  }
+  s1 = block_sum<THREADS>(s1, room);
+  return {s1, block_sum<THREADS>(s2, room)};
+}
+
+template <class Source>
+DEVICE void input_gradient(float* dx, const Norm& p, const Group& g, Pair s, float rstd, int accumulate, Source source) {
+  float s1 = s.first / (float)g.size, s2 = s.second / (float)g.size;
+  each_value(p, g, [&](int i, int pixel, int k) {
+    Gradient d = source(i, pixel, k);
+    float slope = p.gamma[g.first + k] * p.scale(g.n, g.first + k);
+    put(dx + at(p, g, pixel, k, p.xs), rstd * (d.dz * slope - s1 - d.xhat * s2), accumulate);
+  });
+}
+
+// dx may be null.
+KERNEL(THREADS)
+groupnorm_grad_f32_naive(float* dx, float* sums, const float* dy, const float* x, const float* mean, const float* rstd, NORM_PARAMS, int act, int accumulate) {
+  Norm p = NORM;
+  Group g(p);
+  float m = mean[block_x()], inverse = rstd[block_x()];
+  auto source = [&](int, int pixel, int k) {
+    return gradient(p, g.n, g.first + k, x[at(p, g, pixel, k, p.xs)], dy[at(p, g, pixel, k, p.ys)], m, inverse, act);
+  };
+  Pair s = channel_sums(sums, p, g, source);
+  if (dx) input_gradient(dx, p, g, s, inverse, accumulate, source);
+}
+
+// Dynamic shared memory: two floats per value of the group, xhat and then dz.
+KERNEL(THREADS)
+groupnorm_grad_f32_resident(float* dx, float* sums, const float* dy, const float* x, const float* mean, const float* rstd, NORM_PARAMS, int act, int accumulate) {
+  extern __shared__ float dynamic[];
+  Norm p = NORM;
+  Group g(p);
+  float *xhat = dynamic, *dz = dynamic + g.size, m = mean[block_x()], inverse = rstd[block_x()];
+  each_value(p, g, [&](int i, int pixel, int k) {
+    Gradient d = gradient(p, g.n, g.first + k, x[at(p, g, pixel, k, p.xs)], dy[at(p, g, pixel, k, p.ys)], m, inverse, act);
+    xhat[i] = d.xhat;
+    dz[i] = d.dz;
+  });
+  barrier();
+  auto source = [&](int i, int, int) { return Gradient{xhat[i], dz[i]}; };
+  Pair s = channel_sums(sums, p, g, source);
+  if (dx) input_gradient(dx, p, g, s, inverse, accumulate, source);
+}
+
+// dgamma and dbeta over the images in order, one channel per thread.
+KERNEL(THREADS)
+groupnorm_paramgrad_f32_naive(float* dgamma, float* dbeta, const float* sums, const float* scale_shift, int n, int c, int accumulate) {
+  int k = index_x(THREADS);
+  if (k >= c) return;
+  float dg = 0, db = 0;
+  for (int i = 0; i < n; i++) {
+    float scale = scale_shift ? 1 + scale_shift[(i64)i * 2 * c + k] : 1;
+    db = fma(scale, sums[(i64)i * 2 * c + k], db);
+    dg = fma(scale, sums[(i64)i * 2 * c + c + k], dg);
+  }
+  put(dgamma + k, dg, accumulate);
+  put(dbeta + k, db, accumulate);
+}
+
+KERNEL(THREADS)
+groupnorm_scaleshiftgrad_f32_naive(float* dscale_shift, const float* sums, const float* gamma, const float* beta, int n, int c, int accumulate) {
+  int i = index_x(THREADS);
+  if (i >= n * c) return;
+  int image = i / c, k = i - image * c;
+  i64 row = (i64)image * 2 * c + k;
+  float p1 = sums[row], p2 = sums[row + c];
+  put(dscale_shift + row, fma(gamma[k], p2, beta[k] * p1), accumulate);
+  put(dscale_shift + row + c, p1, accumulate);
+}

@@ -1,0 +1,150 @@
+// Forward operators and the exact posterior of the diagonal ones.
+//
+// Ladder
+//   naive   gain, posterior: one element per thread. blur: K*K products per element, straight from global memory.
+//   vec4    gain, posterior: four elements and, for the posterior, one Philox block per thread
+//   shared  blur and its adjoint in one pass: a tile of TILE x TILE pixels with its halo is read once into shared memory, summed along
+//           rows, then along columns: 2K products per element instead of K*K
+#include "dev.cuh"
+
+const int THREADS = 256;
+
+// Gains tells where gain values lie: [GainN][HW][GainC].
+struct Gains {
+  int hw, c, gain_n, gain_c;
+  // at is the gain of element e of image n.
+  METHOD float at(const float* gain, int n, int e) const {
+    int pixel = gain_c == c ? e : e / c;
+    return gain[(i64)(gain_n == 1 ? 0 : n) * hw * gain_c + pixel];
+  }
+};
+
+KERNEL(THREADS) gain_forward_f32_naive(float* y, const float* x, const float* gain, int n, int hw, int c, int gain_n, int gain_c, int accumulate) {
+  int i = index_x(THREADS), len = hw * c;
+  if (i >= n * len) return;
+  int image = i / len;
+  put(y + i, Gains{hw, c, gain_n, gain_c}.at(gain, image, i - image * len) * x[i], accumulate);
+}
+
+KERNEL(THREADS) gain_forward_f32_vec4(float* y, const float* x, const float* gain, int n, int hw, int c, int gain_n, int gain_c, int accumulate) {
+  int i = 4 * index_x(THREADS), len = hw * c;
+  if (i >= n * len) return;
+  int image = i / len, e = i - image * len;
+  Gains gains{hw, c, gain_n, gain_c};
+  float4 v = load4(x + i);
+  for (int k = 0; k < 4; k++) v[k] = gains.at(gain, image, e + k) * v[k];
+  put4(y + i, v, accumulate);
+}
+
+// Posterior is the draw of one element; likelihood = 1/sigma_y^2, prior = 1/r^2.
+struct Posterior {
+  float likelihood, prior, temperature;
+  METHOD float draw(float z, float y, float a, float w) const {
+    float variance = 1 / fma(a * a, likelihood, prior);
+    float mean = variance * fma(a * y, likelihood, z * prior);
+    return fma(temperature * square_root(variance), w, mean);
+  }
+};
+
+#define POSTERIOR_PARAMS                                                                                                                 \
+  float *x, const float *z, const float *y, const float *gain, const int *ids, u32 first, int n, int hw, int c, int gain_n, int gain_c, \
+      float likelihood, float prior, float temperature, FAMILY_PARAMS
+
+KERNEL(THREADS) posterior_forward_f32_naive(POSTERIOR_PARAMS) {
+  int i = index_x(THREADS), len = hw * c;
+  if (i >= n * len) return;
+  int image = i / len, e = i - image * len;
+  float w = 0;
+  if (temperature > 0) w = element(normals(FAMILY, image_id(ids, first, image), e / 4), e % 4);
+  float a = gain ? Gains{hw, c, gain_n, gain_c}.at(gain, image, e) : 1;
+  x[i] = Posterior{likelihood, prior, temperature}.draw(z[i], y[i], a, w);
+}
+
+KERNEL(THREADS) posterior_forward_f32_vec4(POSTERIOR_PARAMS) {
+  int i = 4 * index_x(THREADS), len = hw * c;
+  if (i >= n * len) return;
+  int image = i / len, e = i - image * len;
+  Gains gains{hw, c, gain_n, gain_c};
+  Posterior posterior{likelihood, prior, temperature};
+  float4 w = 0, r, z4 = load4(z + i), y4 = load4(y + i);
+  if (temperature > 0) w = normals(FAMILY, image_id(ids, first, image), e / 4);
+  for (int k = 0; k < 4; k++) r[k] = posterior.draw(z4[k], y4[k], gain ? gains.at(gain, image, e + k) : 1, w[k]);
+  store4(x + i, r);
+}
+
+// The blur along one axis of length n with half-width h, around a source that answers for every position in [0, n).
+
+DEVICE int reflect(int i, int n) {
+  if (i < 0) return -i;
+  return i >= n ? 2 * (n - 1) - i : i;
+}
+
+struct Line {
+  // along is sum over a of taps[a] source(reflect(i + a - h)).
+  template <class Source> static METHOD float along(const float* taps, int h, int i, int n, Source source) {
+    float sum = 0;
+    for (int a = 0; a <= 2 * h; a++) sum = fma(taps[a], source(reflect(i + a - h, n)), sum);
+    return sum;
+  }
+};
+
+struct AdjointLine {
+  // along gathers from every position whose window reached i directly, or reflected at the first or the last pixel. All of them lie within
+  // h of i, like those of Line.
+  template <class Source> static METHOD float along(const float* taps, int h, int i, int n, Source source) {
+    float sum = 0;
+    for (int a = 0; a <= 2 * h; a++) {
+      int direct = i - a + h, low = -i - a + h, high = 2 * (n - 1) - i - a + h;
+      if (direct >= 0 && direct < n) sum = fma(taps[a], source(direct), sum);
+      if (i > 0 && low >= 0 && low < n) sum = fma(taps[a], source(low), sum);
+      if (i < n - 1 && high >= 0 && high < n) sum = fma(taps[a], source(high), sum);
+    }
+    return sum;
+  }
+};
+
+template <class Axis> DEVICE void blur_naive(float* y, const float* x, const float* taps, int values, int h, int w, int c, int k) {
+  int i = index_x(THREADS);
+  if (i >= values) return;
+  int pixel = i / c, channel = i - pixel * c, row = pixel / w, column = pixel - row * w, n = row / h;
+  const float* image = x + (i64)n * h * w * c + channel;
+  y[i] = Axis::along(taps, k / 2, row - n * h, h, [&](int r) {
+    return Axis::along(taps, k / 2, column, w, [&](int s) { return image[(i64)(r * w + s) * c]; });
+  });
+}
+
+const int TILE = 16, MAX_TAPS = 33, SIDE = TILE + MAX_TAPS - 1;
+
+// Block: one tile (tiles of a row of tiles on x), one channel, one image. K <= MAX_TAPS.
+template <class Axis> DEVICE void blur_shared(float* y, const float* x, const float* taps, int h, int w, int c, int k, int tiles_w) {
+  __shared__ float input[SIDE * SIDE], rows[SIDE * TILE], weights[MAX_TAPS];
+  int half = k / 2, side = TILE + 2 * half;
+  int top = block_x() / tiles_w * TILE, left = block_x() % tiles_w * TILE;
+  i64 image = (i64)block_z() * h * w * c + block_y();
+  for (int i = thread_x(); i < k; i += THREADS) weights[i] = taps[i];
+  for (int i = thread_x(); i < side * side; i += THREADS) {
+    int r = top - half + i / side, s = left - half + i % side;
+    if (r >= 0 && r < h && s >= 0 && s < w) input[i] = x[image + (i64)(r * w + s) * c];
+  }
+  barrier();
+  for (int i = thread_x(); i < side * TILE; i += THREADS) {
+    int r = i / TILE, column = left + i % TILE, row = top - half + r;
+    if (row >= 0 && row < h && column < w)
+      rows[i] = Axis::along(weights, half, column, w, [&](int s) { return input[r * side + s - left + half]; });
+  }
+  barrier();
+  int row = top + thread_x() / TILE, s = thread_x() % TILE, column = left + s;
+  if (row < h && column < w)
+    y[image + (i64)(row * w + column) * c] = Axis::along(weights, half, row, h, [&](int r) { return rows[(r - top + half) * TILE + s]; });
+}
+
+#define BLUR(name, Axis)                                                                                                             \
+  KERNEL(THREADS) name##_f32_naive(float* y, const float* x, const float* taps, int values, int h, int w, int c, int k) {           \
+    blur_naive<Axis>(y, x, taps, values, h, w, c, k);                                                                                \
+  }                                                                                                                                  \
+  KERNEL(THREADS) name##_f32_shared(float* y, const float* x, const float* taps, int h, int w, int c, int k, int tiles_w) {         \
+    blur_shared<Axis>(y, x, taps, h, w, c, k, tiles_w);                                                                              \
+  }
+
+BLUR(blur_forward, Line)
+BLUR(blur_grad, AdjointLine)

@@ -1,0 +1,37 @@
+package cuda
+
+import (
+	"embed"
+	"fmt"
+	"regexp"
+	"sync"
+)
+
+//go:embed ptx/*.ptx
+var ptxFiles embed.FS
+
+// ptxText returns an embedded PTX file.
+func ptxText(file string) []byte {
+	text, err := ptxFiles.ReadFile("ptx/" + file)
+	if err != nil {
+		panic(fmt.Sprintf("cuda: %v", err)) // the names come from the same embedded folder
+	}
+	return text
+}
+
+var entry = regexp.MustCompile(`(?m)^\.visible \.entry (\w+)\(`)
+
+// kernelFiles says which PTX file holds each kernel.
+var kernelFiles = sync.OnceValue(func() map[string]string {
+	files, err := ptxFiles.ReadDir("ptx")
+	if err != nil {
+		panic(fmt.Sprintf("cuda: %v", err))
+	}
+	index := map[string]string{}
+	for _, f := range files {
+		for _, m := range entry.FindAllSubmatch(ptxText(f.Name()), -1) {
+			index[string(m[1])] = f.Name()
+		}
+	}
+	return index
+})

@@ -1,0 +1,79 @@
+package cuda
+
+// product is the shape of a matrix product as the choice of a kernel sees it.
+type product struct {
+	rows, columns int  // of the result
+	vector        bool // 128-bit loads are possible: everything contiguous is a multiple of four floats long
+}
+
+// variant is a rung of the product ladder and when to take it.
+type variant struct {
+	name          string
+	tile          int  // rows and columns of a block's tile; 0: one result per thread
+	vector        bool // needs 128-bit loads
+	rows, columns int  // taken from this size on
+}
+
+// productVariants is the table of convolution and linear layers: the first that fits is taken. All rungs add in the same order, so the
+// choice changes no bit of a result.
+var productVariants = []variant{
+	{name: "tile128", tile: 128, vector: true, rows: 2048, columns: 96},
+	{name: "tile64", tile: 64, vector: true},
+	{name: "any64", tile: 64},
+	{name: "naive", rows: 1 << 62}, // only when asked for
+}
+
+// chooseProduct looks the table up; the rung of the options comes first where the shape allows it.
+func (s *set) chooseProduct(p product) variant {
+	for _, v := range productVariants {
+		if v.name == s.options.Rung && (p.vector || !v.vector) {
+			return v
+		}
+	}
+	for _, v := range productVariants {
+		if (p.vector || !v.vector) && p.rows >= v.rows && p.columns >= v.columns {
+			return v
+		}
+	}
+	panic("cuda: no product variant fits, the table lacks its last row")
+}
+
+// grid is the launch of a product; chunks is its split of the depth.
+func (v variant) grid(p product, chunks int) grid {
+	if v.tile == 0 {
+		g := flat(p.rows * p.columns)
+		g.z = chunks
+		return g
+	}
+	return grid{x: ceil(p.rows, v.tile), y: ceil(p.columns, v.tile), z: chunks}
+}
+
+// vec4 is the end of the name of an op's kernel with 128-bit accesses where they are possible, "_vec4" or "_naive", and the number of
+// values a thread handles.
+func (s *set) vec4(possible bool) (suffix string, perThread int) { return s.rung(possible, "vec4", 4) }
+
+// rung is "_name" if the rung is possible and not held back by the options, else "_naive"; and how many values a thread handles.
+func (s *set) rung(possible bool, name string, perThread int) (suffix string, values int) {
+	if possible && s.options.Rung != "naive" {
+		return "_" + name, perThread
+	}
+	return "_naive", 1
+}
+
+// fours reports whether all numbers are multiples of four.
+func fours(numbers ...int) bool {
+	for _, n := range numbers {
+		if n%4 != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// stride resolves "0 means contiguous".
+func stride(s, c int) int {
+	if s == 0 {
+		return c
+	}
+	return s
+}
