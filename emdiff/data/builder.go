@@ -48,7 +48,7 @@ func (b *builder) put(place int, st *stored, name string, origin Origin) error {
 	case st.c != s.C:
 		return &Error{
 			Path:   name,
-			Wrong:  fmt.Sprintf("has %d channels, while %s has %d", st.c, b.first, s.C),
+			Wrong:  fmt.Sprintf("is %s, while %s is %s", colourName(st.c), b.first, colourName(s.C)),
 			Remedy: "make all images alike with --channels 3, or --channels 1 --grey, which drops the colour",
 		}
 	}

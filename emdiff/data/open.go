@@ -186,7 +186,7 @@ func (o OpenOptions) readFile(f *os.File, path string, size int64) (*Set, error)
 	case bytes.HasPrefix(head, []byte(npyMagic)):
 		return o.readNPY(r, path, size)
 	case codecFor(head) != nil:
-		return o.readImage(path, size)
+		return o.readImage(r, path, size)
 	case bytes.HasPrefix(head, gzipMagic):
 		s, err = readGzipIDX(r, path, size)
 	case bytes.HasPrefix(head, []byte{0, 0, 8, 3}), bytes.HasPrefix(head, []byte{0, 0, 8, 1}):
@@ -227,9 +227,24 @@ func unzippedHead(head []byte) []byte {
 }
 
 // readImage reads a single image file as a set of one.
-func (o OpenOptions) readImage(path string, size int64) (*Set, error) {
-	dir, name := filepath.Split(path)
-	return o.loadImages(dir, &folder{dir: dir, files: []member{{name, size}}}, []member{{name, size}})
+func (o OpenOptions) readImage(r io.Reader, path string, size int64) (*Set, error) {
+	rec, err := o.recipe()
+	if err != nil {
+		return nil, err
+	}
+	content, err := readMember(r, path, size, imageRemedy)
+	if err != nil {
+		return nil, err
+	}
+	st, err := o.decodeMember(content, path, rec.background)
+	if err != nil {
+		return nil, err
+	}
+	b := builder{recipe: rec, n: 1, bytes: size}
+	if err := b.put(0, st, path, Origin{Path: filepath.Base(path)}); err != nil {
+		return nil, err
+	}
+	return b.made, nil
 }
 
 func (o OpenOptions) readTar(a *tarArchive) (*Set, error) {

@@ -67,7 +67,7 @@ func (r recipe) prepare(st *stored, path string) (Affine, error) {
 	if r.channels == 1 && st.c == 3 && !st.grey(r.loseColour) {
 		return Affine{}, &Error{
 			Path:   path,
-			Wrong:  fmt.Sprintf("is a %s image where grey is expected", st.kind()),
+			Wrong:  fmt.Sprintf("is a %d-bit colour image where grey is expected", st.depth),
 			Remedy: "give grey images, or ask with --grey for the colour to be dropped",
 		}
 	}

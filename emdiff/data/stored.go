@@ -15,13 +15,12 @@ type stored struct {
 
 func (st *stored) isFloat() bool { return st.depth > 16 }
 
-// kind words the sort of image for an error.
-func (st *stored) kind() string {
-	colour := "colour"
-	if st.c == 1 {
-		colour = "grey"
+// colourName words a number of channels.
+func colourName(c int) string {
+	if c == 1 {
+		return "grey"
 	}
-	return fmt.Sprintf("%d-bit %s", st.depth, colour)
+	return "colour"
 }
 
 // finite refuses NaN and infinities, which only floating-point files can hold.
