@@ -2,9 +2,11 @@ package nn
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"emdiff/kernels"
+	"emdiff/kernels/ref"
 )
 
 // quick is of the size that an experiment of minutes trains: a fashion image of 28x28 under an unshuffle stem.
@@ -13,7 +15,10 @@ func quick() UNetConfig {
 		MidAttention: true, NormGroups: 8, NormEps: 1e-5, FreqShift: 1, Unshuffle: 2}
 }
 
+// BenchmarkUNet measures a whole pass, AdamW included for train, after checking the network's output for one image against
+// ref (which takes 20 s for cifar10, once).
 func BenchmarkUNet(b *testing.B) {
+	expected := map[string][]float32{}
 	for _, i := range kernels.Implementations() {
 		if i.Usable() != nil || i.Name == "ref" {
 			continue
@@ -24,21 +29,37 @@ func BenchmarkUNet(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			if expected[name] == nil {
+				expected[name] = oneImage(b, ref.New(), cfg)
+			}
 			for _, pass := range []string{"forward", "vjp", "train"} {
-				b.Run(fmt.Sprintf("impl=%s/net=%s/pass=%s/n=%d", i.Name, name, pass, n), func(b *testing.B) {
-					benchmarkUNet(b, i, cfg, n, pass, cost)
+				b.Run(fmt.Sprintf("impl=%s/net=%s/pass=%s/n=%d", strings.Replace(i.Name, "/", "/level=", 1), name, pass, n), func(b *testing.B) {
+					benchmarkUNet(b, i, cfg, n, pass, cost, expected[name])
 				})
 			}
 		}
 	}
 }
 
-func benchmarkUNet(b *testing.B, i kernels.Implementation, cfg UNetConfig, n int, pass string, cost UNetCost) {
+// oneImage is the network's output for the first image.
+func oneImage(b *testing.B, set kernels.Set, cfg UNetConfig) []float32 {
+	u := newNetwork(b, set, cfg)
+	tape := NewTape(set, Inference)
+	x, time, _ := inputs(tape, cfg, 1)
+	return download(set, u.Forward(tape, x, time))
+}
+
+func benchmarkUNet(b *testing.B, i kernels.Implementation, cfg UNetConfig, n int, pass string, cost UNetCost, expected []float32) {
 	set, err := i.Open(kernels.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer set.Close()
+	e := tensorErrors{}
+	e.add(b, "y", expected, oneImage(b, set, cfg), 0)
+	if e["y"] > 1e-4 {
+		b.Fatalf("the output is wrong by %.2g of its largest value", e["y"])
+	}
 	u := newNetwork(b, set, cfg)
 	mode, flops := map[string]Mode{"forward": Inference, "vjp": Differentiate, "train": Training}[pass], cost.Forward.FLOPs
 	tape := NewTape(set, mode)

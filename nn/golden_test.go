@@ -75,7 +75,7 @@ func (g golden) network(t *testing.T, set kernels.Set) *UNet {
 type tensorErrors map[string]float64
 
 // add measures one tensor; values below floor count as floor.
-func (e tensorErrors) add(t *testing.T, name string, want, got []float32, floor float64) {
+func (e tensorErrors) add(t testing.TB, name string, want, got []float32, floor float64) {
 	require.Len(t, got, len(want), name)
 	worst, top := 0.0, floor
 	for i := range want {

@@ -287,7 +287,7 @@ func (p *pass) hand(x, y *Tensor) {
 		return
 	}
 	from, to := y.root(), x.root()
-	if from == y && to == x && to.grad.buf == nil && from.pending == 1 && !from.keep && x.Stride == y.Stride {
+	if from == y && to == x && to.grad.buf == nil && !from.keep && x.Stride == y.Stride {
 		to.grad, from.grad = from.grad, gradient{}
 		return
 	}

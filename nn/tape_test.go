@@ -325,7 +325,7 @@ func TestGradientsAccumulate(t *testing.T) {
 }
 
 func TestReplayHandlesUnusualGraphs(t *testing.T) {
-	set := ref.New()
+	set := poisoned{ref.New()}
 	tape := NewTape(set, Differentiate)
 	x := upload(tape, normals(1, 2*4*4*32), 2, 4, 4, 32)
 	dy := upload(tape, normals(2, 2*4*4*32), 2, 4, 4, 32)
@@ -354,6 +354,20 @@ func TestReplayHandlesUnusualGraphs(t *testing.T) {
 		assert.Equal(t, scaled(3), download(set, tape.VJP(y, dy, h)))
 		assert.Equal(t, cot, download(set, dy), "the cotangent is not written")
 	})
+	t.Run("the gradients of a tensor and of what it was made from", func(t *testing.T) {
+		h := tape.Add(tape.SiLU(x), x)
+		both := tape.Backward(tape.Add(h, h), dy, h, x)
+		assert.Equal(t, scaled(2), download(set, both[0]))
+		assert.Equal(t, download(set, tape.VJP(tape.Add(h, h), dy, x)), download(set, both[1]))
+	})
+	t.Run("a gradient handed on and added to", func(t *testing.T) {
+		s := tape.SiLU(x)
+		sum := download(set, tape.VJP(tape.Add(s, x), dy, x))
+		for i, g := range download(set, tape.VJP(s, dy, x)) {
+			assert.InDelta(t, g+cot[i], sum[i], 1e-6)
+		}
+		assert.Equal(t, cot, download(set, dy), "the cotangent is not written")
+	})
 	t.Run("channel ranges", func(t *testing.T) {
 		part := x.Channels(16, 16)
 		l := (&Builder{}).GroupNorm("n", 16, 4, 1e-5, false)
@@ -377,6 +391,61 @@ func TestReplayHandlesUnusualGraphs(t *testing.T) {
 		assert.Equal(t, download(set, half)[0], direct[16], "a channel range as y")
 		assert.Zero(t, direct[0])
 	})
+}
+
+// convolution is a single 3x3 layer from 16 to 16 channels.
+func convolution(set kernels.Set) (*Conv2D, *Params) {
+	b := &Builder{}
+	l := b.Conv2D("c", 16, 16, 3)
+	p := b.Params(set)
+	p.Init(1)
+	return l, p
+}
+
+func TestMemoryOfTheCallersMayBeADestinationAgainAndAgain(t *testing.T) {
+	set := ref.New()
+	l, params := convolution(set)
+	defer params.Close()
+	into := Wrap(set.Alloc(kernels.F32, 4*4*16), 1, 4, 4, 16)
+	tape := NewTape(set, Differentiate)
+	var first []float32
+	for range 3 {
+		tape.Reset()
+		x := upload(tape, normals(1, 4*4*16), 1, 4, 4, 16)
+		y := tape.SiLU(tape.Conv(x, l, Epilogue{Into: into}))
+		dy := upload(tape, normals(2, y.Len()), 1, 4, 4, 16)
+		for range 2 {
+			dx := download(set, tape.VJP(y, dy, x))
+			if first == nil {
+				first = dx
+			}
+			assert.Equal(t, first, dx)
+		}
+	}
+}
+
+func TestAnImageBiasMayServeSeveralConvolutions(t *testing.T) {
+	set := ref.Float64()
+	l, params := convolution(set)
+	defer params.Close()
+	tape := NewTape(set, Differentiate)
+	x, bias := upload(tape, normals(1, 2*4*4*16), 2, 4, 4, 16), upload(tape, normals(2, 2*16), 2, 1, 1, 16)
+	y := tape.Add(tape.Conv(x, l, Epilogue{ImageBias: bias}), tape.Conv(tape.SiLU(x), l, Epilogue{ImageBias: bias}))
+	dy := upload(tape, normals(3, y.Len()), 2, 4, 4, 16)
+	dbias := ref.Values(tape.Backward(y, dy, bias)[0].Buf)
+	grad, err := params.Download(Grads, "c.bias")
+	require.NoError(t, err)
+	for c := range 16 {
+		var sums [2]float64 // twice the sum over the pixels of an image, once per convolution
+		for i, v := range ref.Values(dy.Buf) {
+			if i%16 == c {
+				sums[i/(16*16)] += 2 * v
+			}
+		}
+		assert.InDelta(t, sums[0], dbias[c], 1e-12)
+		assert.InDelta(t, sums[1], dbias[16+c], 1e-12)
+		assert.InDelta(t, sums[0]+sums[1], grad[c], 1e-5)
+	}
 }
 
 func TestMistakesPanicWithAShapeError(t *testing.T) {
@@ -443,6 +512,11 @@ func TestDropoutDependsOnSeedStepAndImageOnly(t *testing.T) {
 	assert.NotEqual(t, base, run(Training, 1, 2, false))
 	swapped := run(Training, 1, 1, true)
 	assert.Equal(t, base[:64], swapped[64:], "a mask belongs to the image's id")
+	tape := NewTape(set, Training)
+	ones := func() *Tensor {
+		return upload(tape, []float32{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 1, 1, 1, 16)
+	}
+	assert.NotEqual(t, download(set, tape.Dropout(ones(), 0.5, 0)), download(set, tape.Dropout(ones(), 0.5, 1)), "layers have their own masks")
 	off := run(Differentiate, 1, 1, false)
 	assert.Equal(t, off[:64], off[64:], "no dropout outside training")
 }
