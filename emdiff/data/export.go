@@ -51,29 +51,34 @@ func Export(w io.Writer, pixels []float32, height, width, c int, o Origin) error
 	if height < 1 || width < 1 || (c != 1 && c != 3) || len(pixels) != height*width*c {
 		panic(fmt.Sprintf("data: Export of %d pixels as %dx%dx%d", len(pixels), height, width, c))
 	}
+	format, integers := o.Written(), o.BitDepth == 8 || o.BitDepth == 16
+	floats := format == NPY && (o.BitDepth == 32 || o.BitDepth == 64)
+	if (format != PNG && format != TIFF && format != NPY) || !(integers || floats) {
+		return &Error{
+			Path:   o.Path,
+			Wrong:  fmt.Sprintf("cannot be written as %d-bit %q", o.BitDepth, o.Format),
+			Remedy: "choose png or tiff of 8 or 16 bits, or npy of 8, 16, 32 or 64",
+		}
+	}
 	values := make([]float64, len(pixels))
+	most := float64(uint64(1)<<o.BitDepth - 1)
 	for i, x := range pixels {
-		values[i] = o.Affine.Invert(x)
-		if math.IsNaN(values[i]) {
+		v := o.Affine.Invert(x)
+		if math.IsNaN(v) {
 			return &Error{Path: o.Path, Wrong: fmt.Sprintf("the image to write for it is NaN at pixel %d", i/c), Remedy: "look for the step that computed it"}
 		}
-	}
-	integers := o.BitDepth == 8 || o.BitDepth == 16
-	if integers {
-		most := float64(uint(1)<<o.BitDepth - 1)
-		for i, v := range values {
-			values[i] = math.Round(min(max(v, 0), most))
+		if integers {
+			v = math.Round(min(max(v, 0), most))
 		}
+		values[i] = v
 	}
-	switch format := o.Written(); {
-	case format == NPY:
-		return writeNPY(w, values, height, width, c, o.BitDepth)
-	case format == PNG && integers:
+	switch format {
+	case PNG:
 		return png.Encode(w, raster(values, height, width, c, o.BitDepth))
-	case format == TIFF && integers:
+	case TIFF:
 		return tiff.Encode(w, raster(values, height, width, c, o.BitDepth), nil)
 	}
-	return &Error{Path: o.Path, Wrong: fmt.Sprintf("cannot be written as %d-bit %q", o.BitDepth, o.Format), Remedy: "choose 8- or 16-bit png or tiff, or npy"}
+	return writeNPY(w, values, height, width, c, o.BitDepth)
 }
 
 // raster packs whole numbers into an image of the standard library.

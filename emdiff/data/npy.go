@@ -246,19 +246,17 @@ func (o OpenOptions) decodeNPY(r io.Reader, path string, size int64) (st *stored
 	return st, err
 }
 
-// writeNPY writes one image as an array in numpy's format, version 1, little-endian.
+// writeNPY writes one image as an array in numpy's format, version 1, little-endian, with values of 8,
+// 16, 32 or 64 bits.
 func writeNPY(w io.Writer, values []float64, height, width, c, depth int) error {
 	kind := map[int]string{8: "|u1", 16: "<u2", 32: "<f4", 64: "<f8"}[depth]
-	if kind == "" {
-		return &Error{Path: "npy", Wrong: fmt.Sprintf("has no values of %d bits", depth), Remedy: "choose 8, 16, 32 or 64"}
-	}
 	shape := fmt.Sprintf("(%d, %d)", height, width)
 	if c > 1 {
 		shape = fmt.Sprintf("(%d, %d, %d)", height, width, c)
 	}
 	text := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", kind, shape)
 	const align = 64 // the values start at a multiple of it, as numpy's own do
-	text += strings.Repeat(" ", align-(10+len(text)+1)%align) + "\n"
+	text += strings.Repeat(" ", (align-(10+len(text)+1)%align)%align) + "\n"
 	out := append([]byte(npyMagic), 1, 0)
 	out = binary.LittleEndian.AppendUint16(out, uint16(len(text)))
 	out = append(out, text...)
