@@ -251,12 +251,19 @@ func (j *normGradJob) sum1(n, chunk int) {
 	clear(s1)
 	clear(s2)
 	mean, a, b := j.affine(n)
-	kernel := j.set.level.vector.normSums
-	if j.p.SiLU {
-		kernel = j.set.level.vector.normSumsSiLU
+	v, dy, x := &j.set.level.vector, j.dy[first*j.ys:], j.x[first*j.xs:]
+	switch {
+	case j.keeps():
+		v.normKeepSiLU(s1, s2, j.dx[first*j.xs:], dy, x, rows, j.ys, j.xs, mean, a, b)
+	case j.p.SiLU:
+		v.normSumsSiLU(s1, s2, dy, x, rows, j.ys, j.xs, mean, a, b)
+	default:
+		v.normSums(s1, s2, dy, x, rows, j.ys, j.xs, mean, a, b)
 	}
-	kernel(s1, s2, j.dy[first*j.ys:], j.x[first*j.xs:], rows, j.ys, j.xs, mean, a, b)
 }
+
+// keeps reports whether du waits in dx for the second pass, which saves its exponential. The bits are the same.
+func (j *normGradJob) keeps() bool { return j.p.SiLU && j.dx != nil && !j.p.Accumulate }
 
 // finish turns the sums S1 of du and S2 of du xhat into parameter gradients and the coefficients of
 //
@@ -305,6 +312,11 @@ func (j *normGradJob) apply(worker, n, chunk int) {
 	kernel := v.normDx
 	if p.SiLU {
 		kernel = v.normDxSiLU
+	}
+	if j.keeps() {
+		dx := j.dx[first*j.xs:]
+		v.normDx(dx, dx, j.x[first*j.xs:], rows, j.xs, j.xs, mean, a, b, q, r)
+		return
 	}
 	if !p.Accumulate {
 		kernel(j.dx[first*j.xs:], j.dy[first*j.ys:], j.x[first*j.xs:], rows, j.ys, j.xs, mean, a, b, q, r)

@@ -88,6 +88,7 @@ var avx2Vector = vectorKernels{
 	normSiLU:     normSiLUAVX2,
 	normSums:     normSumsAVX2,
 	normSumsSiLU: normSumsSiLUAVX2,
+	normKeepSiLU: normKeepSiLUAVX2,
 	normDx:       normDxAVX2,
 	normDxSiLU:   normDxSiLUAVX2,
 	uniforms:     uniformsAVX2,
@@ -167,6 +168,9 @@ func normSumsAVX2(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a,
 func normSumsSiLUAVX2(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
 
 //go:noescape
+func normKeepSiLUAVX2(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
+
+//go:noescape
 func normDxAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
 
 //go:noescape
@@ -203,6 +207,7 @@ var avx512Vector = vectorKernels{
 	normSiLU:     normSiLUAVX512,
 	normSums:     normSumsAVX512,
 	normSumsSiLU: normSumsSiLUAVX512,
+	normKeepSiLU: normKeepSiLUAVX512,
 	normDx:       normDxAVX512,
 	normDxSiLU:   normDxSiLUAVX512,
 	uniforms:     uniformsAVX512,
@@ -280,6 +285,9 @@ func normSumsAVX512(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, 
 
 //go:noescape
 func normSumsSiLUAVX512(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
+
+//go:noescape
+func normKeepSiLUAVX512(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
 
 //go:noescape
 func normDxAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)

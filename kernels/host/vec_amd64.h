@@ -696,6 +696,32 @@ TEXT NORMSUMSSILU_SYM(SB), NOSPLIT, $0-192
 	LOADCONSTANTS
 	EACHROW(NORMSUMS_STEP(LOAD, STORE, NORM_SLOPE), NORMSUMS_STEP(LOADM, STOREM, NORM_SLOPE), NORM_NEXT)
 
+// func(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32): the same, keeping du, which has
+// the stride of x
+#define NORMKEEP_STEP(L, S) \
+	NORMSUMS_STEP(L, S, NORM_SLOPE); \
+	S(V0, (R14)(DX*4))
+#define NORMKEEP_NEXT \
+	NORM_NEXT; \
+	ADDQ R13, R14
+TEXT NORMKEEPSILU_SYM(SB), NOSPLIT, $0-216
+	MOVQ s1_base+0(FP), AX
+	MOVQ s2_base+24(FP), R15
+	MOVQ du_base+48(FP), R14
+	MOVQ dy_base+72(FP), DI
+	MOVQ x_base+96(FP), SI
+	MOVQ rows+120(FP), R11
+	MOVQ dyStride+128(FP), R12
+	MOVQ xStride+136(FP), R13
+	MOVQ mean_base+144(FP), R8
+	MOVQ mean_len+152(FP), CX
+	MOVQ a_base+168(FP), R9
+	MOVQ b_base+192(FP), R10
+	SHLQ $2, R12
+	SHLQ $2, R13
+	LOADCONSTANTS
+	EACHROW(NORMKEEP_STEP(LOAD, STORE), NORMKEEP_STEP(LOADM, STOREM), NORMKEEP_NEXT)
+
 // func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32): dx = a du + q d + r; dx has the
 // stride of x
 #define NORMDX_STEP(L, S, ACT) \

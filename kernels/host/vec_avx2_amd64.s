@@ -45,6 +45,7 @@
 #define NORMSILU_SYM ·normSiLUAVX2
 #define NORMSUMS_SYM ·normSumsAVX2
 #define NORMSUMSSILU_SYM ·normSumsSiLUAVX2
+#define NORMKEEPSILU_SYM ·normKeepSiLUAVX2
 #define NORMDX_SYM ·normDxAVX2
 #define NORMDXSILU_SYM ·normDxSiLUAVX2
 #define UNIFORMS_SYM ·uniformsAVX2

@@ -45,6 +45,7 @@
 #define NORMSILU_SYM ·normSiLUAVX512
 #define NORMSUMS_SYM ·normSumsAVX512
 #define NORMSUMSSILU_SYM ·normSumsSiLUAVX512
+#define NORMKEEPSILU_SYM ·normKeepSiLUAVX512
 #define NORMDX_SYM ·normDxAVX512
 #define NORMDXSILU_SYM ·normDxSiLUAVX512
 #define UNIFORMS_SYM ·uniformsAVX512

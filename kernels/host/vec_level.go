@@ -30,9 +30,11 @@ type vectorKernels struct {
 	// Rows of len(mean) channels, with f the identity or SiLU:
 	//	norm      y = f(d a + b),  d = x - mean
 	//	normSums  s1 += du, s2 += du d,  du = dy f'(d a + b)
-	//	normDx    dx = a du + q d + r; dx has the stride of x
+	//	normKeep  normSums, and stores du at the stride of x
+	//	normDx    dx = a du + q d + r at the stride of x; dx may be dy
 	norm, normSiLU         func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
 	normSums, normSumsSiLU func(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
+	normKeepSiLU           func(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
 	normDx, normDxSiLU     func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
 
 	// The numbers of consecutive Philox blocks; len(dst) is a positive multiple of philoxRun.

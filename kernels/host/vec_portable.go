@@ -40,6 +40,15 @@ var portableVector = vectorKernels{
 	normSumsSiLU: func(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32) {
 		normSumsGo(s1, s2, dy, x, rows, dyStride, xStride, mean, a, b, siluSlope)
 	},
+	normKeepSiLU: func(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32) {
+		for r := range rows {
+			to, dyRow, xRow := du[r*xStride:], dy[r*dyStride:], x[r*xStride:]
+			for c, m := range mean {
+				to[c] = dyRow[c] * siluSlope((xRow[c]-m)*a[c]+b[c])
+			}
+		}
+		normSumsGo(s1, s2, du, x, rows, xStride, xStride, mean, a, b, one)
+	},
 	normDx: func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32) {
 		normDxGo(dx, dy, x, rows, dyStride, xStride, mean, a, b, q, r, one)
 	},

@@ -191,6 +191,9 @@ func TestRowKernelsAgreeWithPortable(t *testing.T) {
 			both("normSumsSiLU", 2*c, func(v vectorKernels, out []float32) {
 				v.normSumsSiLU(out[:c], out[c:], dy, x, rows, ys, xs, mean, a, b)
 			})
+			both("normKeepSiLU", 2*c+rows*xs, func(v vectorKernels, out []float32) {
+				v.normKeepSiLU(out[:c], out[c:2*c], out[2*c:], dy, x, rows, ys, xs, mean, a, b)
+			})
 			both("normDx", rows*xs, func(v vectorKernels, out []float32) { v.normDx(out, dy, x, rows, ys, xs, mean, a, b, q, r) })
 			both("normDxSiLU", rows*xs, func(v vectorKernels, out []float32) {
 				v.normDxSiLU(out, dy, x, rows, ys, xs, mean, a, b, q, r)
