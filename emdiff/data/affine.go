@@ -75,7 +75,7 @@ func parseRange(text string) (valueRange, error) {
 	switch {
 	case !found || errLo != nil || errHi != nil:
 		return refuse("is no range of values")
-	case !(r.lo < r.hi) || math.IsInf(r.lo, 0) || math.IsInf(r.hi, 0): // NaN fails the first
+	case !(spanning(r.lo, r.hi).Scale > 0) || math.IsInf(r.lo, 0) || math.IsInf(r.hi, 0): // NaN fails the first
 		return refuse("must run from a finite value to a larger one")
 	case isPercentile && (r.lo < 0 || r.hi > 100):
 		return refuse("has percentiles outside 0 to 100")
@@ -104,14 +104,15 @@ func (r valueRange) affine(st *stored, path string) (Affine, error) {
 	case rangePercentile:
 		sorted := slices.Sorted(slices.Values(st.values))
 		lo, hi := percentile(sorted, r.lo), percentile(sorted, r.hi)
-		if lo == hi {
-			return Affine{}, &Error{
+		a := spanning(lo, hi)
+		if a.Scale == 0 {
+			return a, &Error{
 				Path:   path,
 				Wrong:  fmt.Sprintf("has the same value, %g, at percentiles %g and %g", lo, r.lo, r.hi),
 				Remedy: "give a fixed range with --range lo,hi, or leave the file out",
 			}
 		}
-		return spanning(lo, hi), nil
+		return a, nil
 	}
 	return Affine{}, &Error{
 		Path:   path,

@@ -2,6 +2,7 @@ package data
 
 import (
 	"fmt"
+	"math"
 )
 
 const (
@@ -54,7 +55,11 @@ func (b *builder) put(place int, st *stored, name string, origin Origin) error {
 	}
 	out := s.Image(place)
 	for i, v := range st.values {
-		out[i] = origin.Affine.Apply(v)
+		x := origin.Affine.Apply(v)
+		if math.IsInf(float64(x), 0) {
+			return &Error{Path: name, Wrong: fmt.Sprintf("holds %g, too far outside the range to be mapped", v), Remedy: "replace such values before use, or widen the range"}
+		}
+		out[i] = x
 	}
 	s.Origins[place] = origin
 	return nil

@@ -90,7 +90,8 @@ func imageBudget(size int) int { return max(minImagePixels, maxImageRatio*size) 
 const imageRemedy = "save it again from its source, or leave it out"
 
 // decodeImage reads a PNG, JPEG, WebP or TIFF file of at most budget pixels, after a look at the
-// size that its header announces. Memory: at most 32 bytes per pixel of the budget.
+// size that its header announces. Memory: at most 64 bytes per pixel of the budget (8 in the decoder's
+// image, 24 in float64, the rest for what a decoder keeps beside it).
 func decodeImage(content []byte, path string, budget int, under background) (*stored, error) {
 	c := codecFor(content)
 	if c == nil {

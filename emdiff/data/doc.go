@@ -5,7 +5,7 @@
 // Every reader yields one Set: NHWC float32 in [-1, 1], the scale on which all noise levels
 // of this module are given. Labels are read past and never used. A reader trusts nothing it
 // reads: the memory it takes is bounded by the size of the file (4 bytes per file byte for
-// plain files, 128 for gzip and members of archives, 1024 for compressed images, or a fixed
+// plain files, 128 for gzip and members of archives, 2048 for compressed images, or a fixed
 // allowance where that is more), and a damaged file is one sentence that names the file, what
 // is wrong and what to do.
 //

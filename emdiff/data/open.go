@@ -265,7 +265,7 @@ func (o OpenOptions) readTar(a *tarArchive) (*Set, error) {
 	return o.loadImages(a.path, a, list)
 }
 
-func (o OpenOptions) readZip(f *os.File, path string, size int64) (*Set, error) {
+func (o OpenOptions) readZip(f io.ReaderAt, path string, size int64) (*Set, error) {
 	a, err := openZip(f, size, path)
 	if err != nil {
 		return nil, err
