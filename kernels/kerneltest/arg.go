@@ -29,6 +29,7 @@ type arg struct {
 	saved                      bool                                    // an input computed by the forward op
 	exact                      bool                                    // every bit of this output is determined
 	zeros                      bool                                    // which values are zero is determined
+	independent                int                                     // values whose errors are independent; 0 = all of them
 	parts                      int                                     // equal parts with a data scale of their own; 0 = one
 }
 
@@ -58,6 +59,9 @@ func (a arg) bits() arg { a.exact = true; return a }
 func (a arg) kept() arg { a.saved = true; return a }
 
 func (a arg) drawn(f func(r *source, d Data, i int) float32) arg { a.draw = f; return a }
+
+// sharing says that only n values of a destination have independent errors, for the others share a weight or a mean.
+func (a arg) sharing(n int) arg { a.independent = n; return a }
 
 // split gives every decade of Wide data a scale of its own, so that the large values do not hide errors in the small.
 func (a arg) split(d Data) arg {
@@ -132,6 +136,9 @@ func (a arg) value(r *source, d Data, i int) float32 {
 	}
 	return float32(z)
 }
+
+// standard draws a standard normal whatever the distribution of the case.
+func standard(r *source, _ Data, _ int) float32 { return float32(r.NormFloat64()) }
 
 // span draws the whole argument; gaps hold filler.
 func (a arg) span(r *source, d Data, filler float32) []float32 {

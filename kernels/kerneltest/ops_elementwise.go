@@ -138,8 +138,9 @@ func elementwiseOps() []op {
 		}),
 		define(spec[kernels.Clamp]{
 			name: "Clamp", shapes: clampShapes(false), wrong: wrongClamps, random: randomClamp, inPlace: []string{"x"},
-			args: func(_ Case, p kernels.Clamp) []arg { return []arg{elements(output, "y", p.Len).bits(), onTheEdge(p)} },
-			call: func(s kernels.Set, b buffers, p kernels.Clamp) { s.Clamp(b["y"], b["x"], p) },
+			args:   func(_ Case, p kernels.Clamp) []arg { return []arg{elements(output, "y", p.Len).bits(), onTheEdge(p)} },
+			call:   func(s kernels.Set, b buffers, p kernels.Clamp) { s.Clamp(b["y"], b["x"], p) },
+			images: clampImages, image: oneClamp,
 		}),
 		define(spec[kernels.Clamp]{
 			name: "ClampGrad", gradient: true, shapes: clampShapes(true), wrong: wrongClamps, inPlace: []string{"dy", "x"},
