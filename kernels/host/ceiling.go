@@ -64,15 +64,16 @@ type copyJob struct {
 func (j *copyJob) part(_, i int) { copy(j.dst[i*j.n:][:j.n], j.src[i*j.n:][:j.n]) }
 
 // portablePeakFLOPs is the work of one turn of peakPortable.
-const portablePeakFLOPs = 16
+const portablePeakFLOPs = 24
 
 // peakResults keeps the compiler from leaving the loops out.
-var peakResults [8]float32
+var peakResults [12]float32
 
-// peakPortable multiplies and adds in eight independent chains.
+// peakPortable multiplies and adds in twelve independent chains, which is what fits in 16 registers.
 func peakPortable(n int) {
 	r := peakResults
-	a, b, c, d, e, f, g, h := r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]
+	a, b, c, d, e, f := r[0], r[1], r[2], r[3], r[4], r[5]
+	g, h, i, j, k, l := r[6], r[7], r[8], r[9], r[10], r[11]
 	const x, y = float32(0.5), float32(1)
 	for range n {
 		a = a*x + y
@@ -83,8 +84,12 @@ func peakPortable(n int) {
 		f = f*x + y
 		g = g*x + y
 		h = h*x + y
+		i = i*x + y
+		j = j*x + y
+		k = k*x + y
+		l = l*x + y
 	}
-	if a+b+c+d+e+f+g+h < 0 { // never: the values tend to 2
-		peakResults = [8]float32{a, b, c, d, e, f, g, h}
+	if a+b+c+d+e+f+g+h+i+j+k+l < 0 { // never: the values tend to 2
+		peakResults = [12]float32{a, b, c, d, e, f, g, h, i, j, k, l}
 	}
 }
