@@ -20,7 +20,7 @@ func (s *set) AttentionGrad(dq, dk, dv, do, q, k, v, o, lse kernels.Buffer, p ke
 	rows := p.N * p.Heads * p.T
 	delta := s.scratch(rows, "AttentionGrad")
 	defer s.release(delta)
-	s.launch("attention_delta_f32_naive", flat(rows), delta, do, o, rows, p.T, p.Heads, p.HeadDim, stride(p.OStride, p.Channels()))
+	s.launch("attention_delta_f32_naive", grid{x: ceil(rows, attentionThreads), block: attentionThreads}, delta, do, o, rows, p.T, p.Heads, p.HeadDim, stride(p.OStride, p.Channels()))
 	s.launch("attention_querygrad_f32_naive", perToken(p, 3), append([]any{dq, do, q, k, v, lse, delta}, headsArgs(p)...)...)
 	s.launch("attention_keygrad_f32_naive", perToken(p, 4), append([]any{dk, dv, do, q, k, v, lse, delta}, headsArgs(p)...)...)
 }

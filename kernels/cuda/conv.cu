@@ -166,6 +166,31 @@ KERNEL(THREADS) conv2d_weightgrad_f32_reduce(float* dw, const float* parts, int 
 
 // Operands of the implicit GEMM.
 
+// Odometer counts in three digits, the fast one c below nc, b below nb, and moves on by a fixed step without a loop.
+struct Odometer {
+  int a, b, c, nb, nc, da, db, dc;
+  METHOD Odometer(int start, int step, int nb, int nc) : nb(nb), nc(nc) {
+    split(start, a, b, c);
+    split(step, da, db, dc);
+  }
+  METHOD void split(int v, int& high, int& middle, int& low) const {
+    int rest = v / nc;
+    low = v - rest * nc;
+    high = rest / nb;
+    middle = rest - high * nb;
+  }
+  METHOD void advance() {
+    a += da, b += db, c += dc;
+    if (c >= nc) c -= nc, b++;
+    if (b >= nb) b -= nb, a++;
+  }
+  METHOD void increment() {
+    if (++c < nc) return;
+    c = 0;
+    if (++b == nb) b = 0, a++;
+  }
+};
+
 // Im2Col is the A operand of forward (Map = ToInput) and inputgrad (ToOutput): row m, k = (a, b, channel), contiguous along k. A thread
 // stays in its row, so it finds a pixel only when its tap changes.
 template <int Q, int V, class Map> struct Im2Col {
@@ -173,42 +198,36 @@ template <int Q, int V, class Map> struct Im2Col {
   const Conv& p;
   const float *base, *pixel;  // pixel is null where the tap falls on padding
   Place q;
-  int a, b, c;
+  Odometer k;
   bool valid;
 
-  METHOD Im2Col(const Conv& p, const float* base) : p(p), base(base), a(0), b(0), c(Order::k()) {
+  METHOD Im2Col(const Conv& p, const float* base) : p(p), base(base), k(Order::k(), Tile<Q>::DEPTH, p.kw, Map::channels(p)) {
     int m = block_x() * Tile<Q>::WIDTH + Order::i();
     valid = m < p.pixels;
     q = Map::start(p, valid ? m : 0);
-    wrap();
     find();
   }
-  METHOD void wrap() {
-    while (c >= Map::channels(p)) {
-      c -= Map::channels(p);
-      if (++b == p.kw) b = 0, a++;
-    }
-  }
   METHOD void find() {
-    int i = valid && a < p.kh ? Map::pixel(p, q, a, b) : -1;
+    int i = valid && k.a < p.kh ? Map::pixel(p, q, k.a, k.b) : -1;
     pixel = i < 0 ? 0 : base + (i64)i * Map::stride(p);
   }
   METHOD void next() {
-    c += Tile<Q>::DEPTH;
-    if (c < Map::channels(p)) return;
-    wrap();
-    find();
+    int a = k.a, b = k.b;
+    k.advance();
+    if (k.a != a || k.b != b) find();
   }
   METHOD float4 get() {
     float4 v = 0;
     if (V == 4) {
-      if (pixel) v = load4(pixel + c);
+      if (pixel) v = load4(pixel + k.c);
       return v;
     }
     Im2Col s = *this;  // four consecutive k may belong to different taps
+#pragma unroll
     for (int e = 0; e < 4; e++) {
-      if (s.pixel) v[e] = s.pixel[s.c];
-      if (++s.c == Map::channels(p)) s.wrap(), s.find();
+      if (s.pixel) v[e] = s.pixel[s.k.c];
+      s.k.increment();
+      if (s.k.c == 0) s.find();
     }
     return v;
   }
@@ -235,31 +254,26 @@ template <int Q, int V> struct Weights {
 template <int Q, int V> struct WeightsByOutput {
   typedef AlongK<Q> Order;
   const float* w;
-  int cin, cout, taps, tap, c, o;
+  int cin, c;
+  Odometer k;  // a stays 0 until the taps are over
   METHOD WeightsByOutput(const Conv& p, const float* w)
-      : w(w), cin(p.cin), cout(p.cout), taps(p.kh * p.kw), tap(0), c(block_y() * Tile<Q>::WIDTH + Order::i()), o(Order::k()) {
-    wrap();
-  }
-  METHOD void wrap() {
-    while (o >= cout) o -= cout, tap++;
-  }
-  METHOD void next() {
-    o += Tile<Q>::DEPTH;
-    wrap();
-  }
+      : w(w), cin(p.cin), c(block_y() * Tile<Q>::WIDTH + Order::i()), k(Order::k(), Tile<Q>::DEPTH, p.kh * p.kw, p.cout) {}
+  METHOD void next() { k.advance(); }
   METHOD float4 get() {
     float4 v = 0;
     if (V == 4) {
-      if (c < cin && tap < taps) v = load4(w + ((i64)tap * cin + c) * cout + o);
+      if (c < cin && k.a == 0) v = load4(at(k));
       return v;
     }
-    int t = tap, k = o;
+    Odometer s = k;
+#pragma unroll
     for (int e = 0; e < 4; e++) {
-      if (c < cin && t < taps) v[e] = w[((i64)t * cin + c) * cout + k];
-      if (++k == cout) k = 0, t++;
+      if (c < cin && s.a == 0) v[e] = *at(s);
+      s.increment();
     }
     return v;
   }
+  METHOD const float* at(const Odometer& k) const { return w + ((i64)k.b * cin + c) * k.nc + k.c; }
 };
 
 // Chunk is the range of output pixels that a block of weightgrad adds up.
@@ -271,32 +285,28 @@ struct Chunk {
 // Patches is the A operand of weightgrad: k = output pixel, row r = (a, b, c), contiguous along r.
 template <int Q, int V> struct Patches {
   typedef AlongI<Q> Order;
+  static const int TAPS = V == 4 ? 1 : 4;  // four neighbouring rows share a tap if V = 4
   const Conv& p;
   const float* x;
-  int m, last, n, i, j;  // output pixel
-  int a[5 - V], b[5 - V], c[5 - V], rows;
-  METHOD Patches(const Conv& p, const float* x, Chunk chunk) : p(p), x(x), m(chunk.first + Order::k()), last(chunk.last), rows(p.kh * p.kw * p.cin) {
-    Place q = place(m, p.oh, p.ow);
-    n = q.n, i = q.i, j = q.j;
-    for (int e = 0; e < 5 - V; e++) {
+  int m, last, a[TAPS], b[TAPS], c[TAPS];
+  Odometer pixel;  // image, row, column of output pixel m
+  METHOD Patches(const Conv& p, const float* x, Chunk chunk)
+      : p(p), x(x), m(chunk.first + Order::k()), last(chunk.last), pixel(m, Tile<Q>::DEPTH, p.oh, p.ow) {
+    for (int e = 0; e < TAPS; e++) {
       int r = block_x() * Tile<Q>::WIDTH + Order::i() + e, tap = r / p.cin;
       c[e] = r - tap * p.cin;
-      a[e] = r < rows ? tap / p.kw : -1;  // -1: no such row
-      b[e] = tap % p.kw;
+      a[e] = tap / p.kw;  // kh or more: there is no such row
+      b[e] = tap - a[e] * p.kw;
     }
   }
   METHOD void next() {
     m += Tile<Q>::DEPTH;
-    j += Tile<Q>::DEPTH;
-    while (j >= p.ow) {
-      j -= p.ow;
-      if (++i == p.oh) i = 0, n++;
-    }
+    pixel.advance();
   }
-  METHOD const float* find(int e) {
-    if (a[e] < 0 || m >= last) return 0;
-    int pixel = ToInput::pixel(p, Place{n, i * p.stride - p.top, j * p.stride - p.left}, a[e], b[e]);
-    return pixel < 0 ? 0 : x + (i64)pixel * p.xs + c[e];
+  METHOD const float* find(int e) const {
+    if (a[e] >= p.kh || m >= last) return 0;
+    int i = ToInput::pixel(p, Place{pixel.a, pixel.b * p.stride - p.top, pixel.c * p.stride - p.left}, a[e], b[e]);
+    return i < 0 ? 0 : x + (i64)i * p.xs + c[e];
   }
   METHOD float4 get() {
     float4 v = 0;
@@ -305,7 +315,8 @@ template <int Q, int V> struct Patches {
       if (at) v = load4(at);
       return v;
     }
-    for (int e = 0; e < 5 - V; e++) {
+#pragma unroll
+    for (int e = 0; e < TAPS; e++) {
       const float* at = find(e);
       if (at) v[e] = *at;
     }

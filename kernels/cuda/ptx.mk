@@ -2,7 +2,10 @@
 # exactly this compiler makes of exactly these sources, so `make ptx && git diff --exit-code` is clean.
 PTX_CLANG ?= clang-19
 PTX_CLANG_VERSION := 19.1.7
-PTX_FLAGS := -x cuda --cuda-device-only -S -nocudainc -nocudalib -O3 -std=c++17 -ffp-contract=off -Wall -Wextra -Werror
+# Blocks stay in the order of the source, in which the lanes of a warp that part meet again at the lowest address, as gpu/emu runs them;
+# ptxas orders blocks anew in any case.
+PTX_FLAGS := -x cuda --cuda-device-only -S -nocudainc -nocudalib -O3 -std=c++17 -ffp-contract=off \
+	-mllvm -disable-block-placement -Wall -Wextra -Werror
 PTX_FLAGS_sm70 := --cuda-gpu-arch=sm_70 --cuda-feature=+ptx70
 PTX_SOURCES_sm70 := attention conv elementwise images layout matmul norm optim physics random
 
