@@ -143,6 +143,13 @@ func TestDecodeRefusesInOneSentence(t *testing.T) {
 	copy(bomb[29:33], crc[:])
 	cmyk := []byte("\xff\xd8\xff")
 
+	big := []byte("MM\x00*\x00\x00\x00\x08\x00\x00\x00\x00\x00\x08") // big-endian: no entries, and a link
+	require.ErrorContains(t, onePage(big, "big.tiff"), "several pages")
+	big[13] = 0
+	require.NoError(t, onePage(big, "big.tiff"))
+	_, err := unpack(image.NewCMYK(image.Rect(0, 0, 1, 1)), JPEG, noBackground)
+	require.ErrorContains(t, err, "save it as RGB")
+
 	for name, c := range map[string]struct {
 		content []byte
 		words   []string

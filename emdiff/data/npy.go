@@ -181,13 +181,22 @@ func npyImages(r io.Reader, h *npyHeader, g npyGeometry, path string, visit func
 	return mustEnd(r, path, "holds more values than its header announces", npyRemedy)
 }
 
-// holds refuses a header that does not describe exactly size bytes, its own included, before any
-// memory is taken for them.
-func (h *npyHeader) holds(size int64, path string) error {
-	if want := h.values * npyBytes[h.kind]; want != size-h.bytes {
-		return &Error{Path: path, Wrong: fmt.Sprintf("the header announces %d bytes of values and the file holds %d", want, size-h.bytes), Remedy: npyRemedy}
+// beginNPY reads the header of an array of size bytes, its own included, and refuses one that does not
+// describe exactly so many, before any memory is taken for values.
+func (o OpenOptions) beginNPY(r io.Reader, path string, size int64) (*npyHeader, npyGeometry, error) {
+	h, err := readNPYHeader(r, path)
+	if err != nil {
+		return nil, npyGeometry{}, err
 	}
-	return nil
+	if want := h.values * npyBytes[h.kind]; want != size-h.bytes {
+		return nil, npyGeometry{}, &Error{
+			Path:   path,
+			Wrong:  fmt.Sprintf("the header announces %d bytes of values and the file holds %d", want, size-h.bytes),
+			Remedy: npyRemedy,
+		}
+	}
+	g, err := h.geometry(o.Layout, path)
+	return h, g, err
 }
 
 // readNPY reads an array of size bytes, header included, as a set. Memory: 4 bytes per value that
@@ -197,14 +206,7 @@ func (o OpenOptions) readNPY(r io.Reader, path string, size int64) (*Set, error)
 	if err != nil {
 		return nil, err
 	}
-	header, err := readNPYHeader(r, path)
-	if err != nil {
-		return nil, err
-	}
-	if err := header.holds(size, path); err != nil {
-		return nil, err
-	}
-	g, err := header.geometry(o.Layout, path)
+	header, g, err := o.beginNPY(r, path, size)
 	if err != nil {
 		return nil, err
 	}
@@ -224,14 +226,7 @@ func (o OpenOptions) readNPY(r io.Reader, path string, size int64) (*Set, error)
 
 // decodeNPY reads the one image of a .npy file that is a member of a folder or archive.
 func (o OpenOptions) decodeNPY(r io.Reader, path string, size int64) (st *stored, err error) {
-	header, err := readNPYHeader(r, path)
-	if err != nil {
-		return nil, err
-	}
-	if err := header.holds(size, path); err != nil {
-		return nil, err
-	}
-	g, err := header.geometry(o.Layout, path)
+	header, g, err := o.beginNPY(r, path, size)
 	if err != nil {
 		return nil, err
 	}

@@ -124,8 +124,25 @@ func TestNPYIsRefusedInOneSentence(t *testing.T) {
 			assert.ErrorContains(t, err, word, name)
 		}
 	}
-	_, err := Open(files{"a.npy": npyFile("|u1", false, "(2, 1, 3)", 1, 2, 3, 4, 5, 6)}.folder(t))
-	require.ErrorContains(t, err, "2 images")
+}
+
+func TestNPYInAFolderIsOneImage(t *testing.T) {
+	for _, c := range []struct {
+		file []byte
+		word string
+	}{
+		{npyFile("|u1", false, "(2, 1, 3)", ramp(6)...), "2 images"},
+		{npyFile("|u1", false, "(2, 3)", ramp(5)...), "announces 6 bytes"},
+		{npyFile("|u1", false, "(6,)", ramp(6)...), "no set of images"},
+		{npyFile("|u1", true, "(2, 3)", ramp(6)...), "Fortran"},
+	} {
+		dir := files{"a.npy": c.file}.folder(t)
+		_, err := Open(dir)
+		wantError(t, err, filepath.Join(dir, "a.npy"), c.word)
+	}
+	s, err := OpenOptions{Layout: "HWC"}.Open(files{"a.npy": npyFile("|u1", false, "(2, 1, 3)", ramp(6)...)}.folder(t))
+	require.NoError(t, err)
+	assert.Equal(t, []int{1, 2, 1, 3}, []int{s.Len(), s.H, s.W, s.C})
 }
 
 func TestNPZTakesTheArrayOfImages(t *testing.T) {

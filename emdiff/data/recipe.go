@@ -102,10 +102,7 @@ func dimensions(h, w int) string { return fmt.Sprintf("%d pixels wide and %d hig
 // choose gives, for each of n images in their natural order, its place in the set, or -1 where the
 // set leaves it out, and the number of those that stay.
 func (o OpenOptions) choose(n int) (places []int, kept int) {
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
+	order := inOrder(n)
 	if o.Shuffle {
 		order = permutation(n, o.Seed, shuffleStream)
 	}
@@ -133,14 +130,20 @@ const (
 // seeded with (seed, stream), where step i takes the high word of draw*(i+1). The bias of that
 // product is below n/2^64. The order is the same in every version of the program.
 func permutation(n int, seed, stream uint64) []int {
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
+	order := inOrder(n)
 	draws := rand.NewPCG(seed, stream)
 	for i := n - 1; i > 0; i-- {
 		j, _ := bits.Mul64(draws.Uint64(), uint64(i+1))
 		order[i], order[j] = order[j], order[i]
+	}
+	return order
+}
+
+// inOrder is 0 to n-1.
+func inOrder(n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
 	}
 	return order
 }

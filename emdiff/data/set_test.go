@@ -127,3 +127,7 @@ func TestSHA256SeesPixelsAndShape(t *testing.T) {
 	changed.Pixels[len(changed.Pixels)-1]++
 	assert.NotEqual(t, sum, changed.SHA256())
 }
+
+func TestOriginOfPlainSetsIsEightBitPNG(t *testing.T) {
+	assert.Equal(t, Origin{Index: 2, Format: PNG, BitDepth: 8, Affine: Affine{127.5, 127.5}}, numbered(3).Origin(2))
+}
