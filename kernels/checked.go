@@ -270,19 +270,19 @@ func (s *checked) SumRows(y, x Buffer, p SumRows) {
 	s.Set.SumRows(y, x, p)
 }
 
-func (s *checked) resize(op string, small, large Buffer, p Resize) {
+func (s *checked) resize(op, smallName, largeName string, small, large Buffer, p Resize) {
 	valid(op, p)
-	need(op, "small image", small, F32, span(p.N*p.H*p.W, p.C, p.XStride))
-	need(op, "large image", large, F32, span(4*p.N*p.H*p.W, p.C, p.YStride))
+	need(op, smallName, small, F32, span(p.N*p.H*p.W, p.C, p.XStride))
+	need(op, largeName, large, F32, span(4*p.N*p.H*p.W, p.C, p.YStride))
 }
 
 func (s *checked) Upsample2x(y, x Buffer, p Resize) {
-	s.resize("Upsample2x", x, y, p)
+	s.resize("Upsample2x", "x", "y", x, y, p)
 	s.Set.Upsample2x(y, x, p)
 }
 
 func (s *checked) Upsample2xGrad(dx, dy Buffer, p Resize) {
-	s.resize("Upsample2xGrad", dx, dy, p)
+	s.resize("Upsample2xGrad", "dx", "dy", dx, dy, p)
 	s.Set.Upsample2xGrad(dx, dy, p)
 }
 

@@ -5,7 +5,7 @@ import "fmt"
 // Elementwise is an op on Len independent values.
 type Elementwise struct {
 	Len        int
-	Accumulate bool // add to the destination
+	Accumulate bool // add to the destination; Axpy always does, Cast never
 }
 
 // Validate reports the first impossible parameter.
@@ -115,6 +115,9 @@ type Channels struct {
 func (p Channels) Validate() error {
 	if p.XOffset < 0 || p.YOffset < 0 {
 		return fmt.Errorf("offsets %d, %d must not be negative", p.XOffset, p.YOffset)
+	}
+	if p.XOffset > 0 && p.XStride == 0 || p.YOffset > 0 && p.YStride == 0 {
+		return fmt.Errorf("offsets %d, %d into contiguous pixels: an offset needs a stride", p.XOffset, p.YOffset)
 	}
 	return firstError(positive("Rows", p.Rows, "C", p.C),
 		checkStride("XStride", p.XStride, p.C+p.XOffset), checkStride("YStride", p.YStride, p.C+p.YOffset))

@@ -17,12 +17,12 @@ func randomResize(d *dice) kernels.Resize {
 
 var wrongResizes = []kernels.Resize{{}, {N: 1, H: 1, W: 1, C: 4, XStride: 3}, {N: 1, H: 1, W: 1, C: 4, YStride: 3}}
 
-func small(r role, p kernels.Resize) arg {
-	return tensor(r, "small image", p.N*p.H*p.W, p.C, p.XStride).images()
+func small(r role, name string, p kernels.Resize) arg {
+	return tensor(r, name, p.N*p.H*p.W, p.C, p.XStride).images()
 }
 
-func large(r role, p kernels.Resize) arg {
-	return tensor(r, "large image", 4*p.N*p.H*p.W, p.C, p.YStride).images()
+func large(r role, name string, p kernels.Resize) arg {
+	return tensor(r, name, 4*p.N*p.H*p.W, p.C, p.YStride).images()
 }
 
 func oneResize(p kernels.Resize, _ int) kernels.Resize { p.N = 1; return p }
@@ -54,16 +54,16 @@ func layoutOps() []op {
 		define(spec[kernels.Resize]{
 			name: "Upsample2x", shapes: resizeShapes(), wrong: wrongResizes, random: randomResize,
 			args: func(_ Case, p kernels.Resize) []arg {
-				return []arg{large(writes(p.Accumulate), p).bits(), small(input, p)}
+				return []arg{large(writes(p.Accumulate), "y", p).bits(), small(input, "x", p)}
 			},
-			call:   func(s kernels.Set, b buffers, p kernels.Resize) { s.Upsample2x(b["large image"], b["small image"], p) },
+			call:   func(s kernels.Set, b buffers, p kernels.Resize) { s.Upsample2x(b["y"], b["x"], p) },
 			images: resizeImages, image: oneResize,
 		}),
 		define(spec[kernels.Resize]{
 			name: "Upsample2xGrad", gradient: true, shapes: resizeShapes(), wrong: wrongResizes, random: randomResize,
-			args: func(_ Case, p kernels.Resize) []arg { return []arg{small(writes(p.Accumulate), p), large(input, p)} },
+			args: func(_ Case, p kernels.Resize) []arg { return []arg{small(writes(p.Accumulate), "dx", p), large(input, "dy", p)} },
 			call: func(s kernels.Set, b buffers, p kernels.Resize) {
-				s.Upsample2xGrad(b["small image"], b["large image"], p)
+				s.Upsample2xGrad(b["dx"], b["dy"], p)
 			},
 			images: resizeImages, image: oneResize,
 		}),
