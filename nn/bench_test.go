@@ -55,10 +55,9 @@ func benchmarkUNet(b *testing.B, i kernels.Implementation, cfg UNetConfig, n int
 		b.Fatal(err)
 	}
 	defer set.Close()
-	e := tensorErrors{}
-	e.add(b, "y", expected, oneImage(b, set, cfg), 0)
-	if e["y"] > 1e-4 {
-		b.Fatalf("the output is wrong by %.2g of its largest value", e["y"])
+	errors := results{"y": expected}.errors(b, results{"y": oneImage(b, set, cfg)})
+	if errors["y"] > 1e-4 {
+		b.Fatalf("the output is wrong by %.2g of its largest value", errors["y"])
 	}
 	u := newNetwork(b, set, cfg)
 	mode, flops := map[string]Mode{"forward": Inference, "vjp": Differentiate, "train": Training}[pass], cost.Forward.FLOPs

@@ -138,8 +138,8 @@ func TestUnfitFilesNameTheTensorAndChangeNothing(t *testing.T) {
 	nan := slices.Repeat([]float32{float32(math.NaN())}, last.Len())
 	for reason, change := range map[string]func([]TensorSource) []TensorSource{
 		"tensor conv_in.weight is missing": func(s []TensorSource) []TensorSource { return s[1:] },
-		"tensor conv_in.weight has shape [1], the network needs [8 4 3 3]": func(s []TensorSource) []TensorSource {
-			return append(s[1:], source("conv_in.weight", []float32{1}, 1))
+		"tensor conv_in.weight has shape [8 36], the network needs [8 4 3 3]": func(s []TensorSource) []TensorSource {
+			return append(s[1:], source("conv_in.weight", make([]float32, 8*36), 8, 36))
 		},
 		"tensor extra is not part": func(s []TensorSource) []TensorSource { return append(s, source("extra", []float32{1}, 1)) },
 		"tensor conv_out.bias holds NaN at position 0": func(s []TensorSource) []TensorSource {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -71,48 +72,93 @@ func (g golden) network(t *testing.T, set kernels.Set) *UNet {
 	return u
 }
 
-// tensorErrors are the largest errors of tensors, relative to their largest values.
-type tensorErrors map[string]float64
+// results are named tensors.
+type results map[string][]float32
 
-// add measures one tensor; values below floor count as floor.
-func (e tensorErrors) add(t testing.TB, name string, want, got []float32, floor float64) {
-	require.Len(t, got, len(want), name)
-	worst, top := 0.0, floor
-	for i := range want {
-		top = max(top, math.Abs(float64(want[i])))
-		if d := math.Abs(float64(want[i]) - float64(got[i])); !(d <= worst) { // NaN is the worst
-			worst = d
+// errors returns the largest error of each tensor, relative to its largest value. Some gradients are zero but for rounding
+// (the bias of a key moves all scores of a query alike), so gradients count as at least 1/100 of the largest of all.
+func (want results) errors(t testing.TB, got results) map[string]float64 {
+	largest := func(v []float32) (top float64) {
+		for _, x := range v {
+			top = max(top, math.Abs(float64(x)))
+		}
+		return top
+	}
+	floor := 0.0
+	for name, v := range want {
+		if strings.HasPrefix(name, "grad.") {
+			floor = max(floor, largest(v)/100)
 		}
 	}
-	e[name] = worst / top
+	errors := map[string]float64{}
+	require.Len(t, got, len(want))
+	for name, v := range want {
+		require.Len(t, got[name], len(v), name)
+		worst := 0.0
+		for i := range v {
+			if d := math.Abs(float64(v[i]) - float64(got[name][i])); !(d <= worst) { // NaN is the worst
+				worst = d
+			}
+		}
+		top := largest(v)
+		if strings.HasPrefix(name, "grad.") {
+			top = max(top, floor)
+		}
+		errors[name] = worst / top
+	}
+	return errors
 }
 
-func (e tensorErrors) worst() (name string, worst float64) {
-	for n, x := range e {
-		if !(x <= worst) {
-			name, worst = n, x
+func worst(errors map[string]float64) (name string, value float64) {
+	for n, x := range errors {
+		if !(x <= value) {
+			name, value = n, x
 		}
 	}
-	return name, worst
+	return name, value
 }
 
-// check holds every tensor to the budget of the house, summed along the network: each op may have three times the error of
-// plain float32 arithmetic, so all of them together three times that of the network in plain arithmetic (ref.Naive; its worst
-// tensor, as chance decides which one that is), and 2 ulp for each of the about 64 ops on a way forward and back. The golden
-// values are float64.
-func (e tensorErrors) check(t *testing.T, naive tensorErrors) {
+// compare runs a computation on every Set and holds it to the golden values, which are float64. The budget is that of the
+// house, summed along the network: each op may have three times the error of plain float32 arithmetic, so all of them together
+// three times that of the computation in plain arithmetic (ref.Naive against ref, so that a mistake of ours cannot widen it;
+// the worst tensor, as chance decides which one that is), and 2 ulp for each of the about 64 ops on a way forward and back.
+func compare(t *testing.T, want results, compute func(t *testing.T, set kernels.Set) results) {
 	const ulp, depth = 1.0 / (1 << 23), 64
-	_, unit := naive.worst()
+	_, unit := worst(compute(t, ref.New()).errors(t, compute(t, ref.Naive())))
 	budget := 3*unit + depth*2*ulp
-	name, worst := e.worst()
-	t.Logf("worst relative error %.2g (%s), budget %.2g", worst, name, budget)
-	for name, x := range e {
-		assert.LessOrEqual(t, x, budget, name)
+	onSets(t, func(t *testing.T, set kernels.Set) {
+		errors := want.errors(t, compute(t, set))
+		name, value := worst(errors)
+		t.Logf("worst relative error %.2g (%s), budget %.2g", value, name, budget)
+		for name, x := range errors {
+			assert.LessOrEqual(t, x, budget, name)
+		}
+	})
+}
+
+func TestUNetComputesWhatDiffusersDoes(t *testing.T) {
+	for _, name := range []string{"ddpm", "scale_shift", "deep"} {
+		t.Run(name, func(t *testing.T) {
+			g := openGolden(t, name)
+			want := g.results(t, func(name string) bool { return name == "y" || name == "dx" || strings.HasPrefix(name, "grad.") })
+			compare(t, want, func(t *testing.T, set kernels.Set) results { return g.differentiate(t, set, want) })
+		})
 	}
 }
 
-// differentiate runs the network forward and backward and measures output and gradients.
-func (g golden) differentiate(t *testing.T, set kernels.Set) tensorErrors {
+// results reads the tensors that keep selects.
+func (g golden) results(t *testing.T, keep func(name string) bool) results {
+	r := results{}
+	for _, s := range g.Tensors {
+		if keep(s.Name) {
+			r[s.Name], _ = g.values(t, s.Name)
+		}
+	}
+	return r
+}
+
+// differentiate runs the network forward and backward, and returns the output and the gradients that are wanted.
+func (g golden) differentiate(t *testing.T, set kernels.Set, wanted results) results {
 	u := g.network(t, set)
 	defer u.Close()
 	tape := NewTape(set, Differentiate)
@@ -120,59 +166,36 @@ func (g golden) differentiate(t *testing.T, set kernels.Set) tensorErrors {
 	x, time, dy := g.tensor(t, tape, "x"), g.tensor(t, tape, "t"), g.tensor(t, tape, "dy")
 	y := u.Forward(tape, x, time)
 	dx := tape.Backward(y, dy, x)[0]
-
-	e := tensorErrors{}
-	want, _ := g.values(t, "y")
-	e.add(t, "y", want, download(set, y), 0)
-	want, _ = g.values(t, "dx")
-	e.add(t, "dx", want, download(set, dx), 0)
-	grads := map[string][]float32{}
-	top := 0.0
-	for _, p := range u.Params.Entries() {
-		if _, ok := g.Lookup("grad." + p.Name); ok {
-			grads[p.Name], _ = g.values(t, "grad."+p.Name)
-			for _, v := range grads[p.Name] {
-				top = max(top, math.Abs(float64(v)))
-			}
+	r := results{"y": download(set, y), "dx": download(set, dx)}
+	for name := range wanted {
+		if entry, ok := strings.CutPrefix(name, "grad."); ok {
+			r[name] = fetch(t, u, Grads, entry)
 		}
 	}
-	require.NotEmpty(t, grads)
-	for name, want := range grads {
-		got, err := u.Params.Download(Grads, name)
-		require.NoError(t, err)
-		// Some gradients are zero but for rounding (the bias of a key moves all scores of a query alike).
-		e.add(t, "grad."+name, want, got, top/100)
-	}
-	return e
+	return r
 }
 
-func TestUNetComputesWhatDiffusersDoes(t *testing.T) {
-	for _, name := range []string{"ddpm", "scale_shift", "deep"} {
-		t.Run(name, func(t *testing.T) {
-			g := openGolden(t, name)
-			naive := g.differentiate(t, ref.Naive())
-			onSets(t, func(t *testing.T, set kernels.Set) { g.differentiate(t, set).check(t, naive) })
-		})
-	}
+func fetch(t *testing.T, u *UNet, s Slot, name string) []float32 {
+	v, err := u.Params.Download(s, name)
+	require.NoError(t, err)
+	return v
 }
 
-// optimize takes the golden file's steps and measures weights and moving average.
-func (g golden) optimize(t *testing.T, set kernels.Set) tensorErrors {
+func TestAdamWAndMovingAverageFollowPyTorch(t *testing.T) {
+	g := openGolden(t, "ddpm")
+	want := g.results(t, func(name string) bool { return strings.HasPrefix(name, "step1.") || strings.HasPrefix(name, "ema3.") })
+	compare(t, want, g.optimize)
+}
+
+// optimize takes the golden file's steps and returns the weights after the first and the moving average after the last.
+func (g golden) optimize(t *testing.T, set kernels.Set) results {
 	u := g.network(t, set)
 	defer u.Close()
 	tape := NewTape(set, Differentiate)
 	defer tape.Close()
 	opt := AdamW{LR: g.adamw.LR, Beta1: g.adamw.Betas[0], Beta2: g.adamw.Betas[1], Eps: g.adamw.Eps,
 		WeightDecay: g.adamw.WeightDecay, ClipNorm: g.adamw.Clip}
-	e := tensorErrors{}
-	measure := func(prefix string, slot Slot) {
-		for _, p := range u.Params.Entries() {
-			want, _ := g.values(t, prefix+p.Name)
-			got, err := u.Params.Download(slot, p.Name)
-			require.NoError(t, err)
-			e.add(t, prefix+p.Name, want, got, 0)
-		}
-	}
+	r := results{}
 	for i, decay := range g.adamw.Decays {
 		tape.Reset()
 		y := u.Forward(tape, g.tensor(t, tape, "x"), g.tensor(t, tape, "t"))
@@ -182,16 +205,12 @@ func (g golden) optimize(t *testing.T, set kernels.Set) tensorErrors {
 		assert.True(t, norm.Finite)
 		assert.Less(t, norm.Clip, float32(1), "the golden gradient is large enough to be clipped")
 		assert.InEpsilon(t, opt.ClipNorm, norm.Clip*norm.L2, 1e-5)
-		if i == 0 {
-			measure("step1.", Weights)
+		for _, p := range u.Params.Entries() {
+			if i == 0 {
+				r["step1."+p.Name] = fetch(t, u, Weights, p.Name)
+			}
+			r["ema3."+p.Name] = fetch(t, u, EMA, p.Name)
 		}
 	}
-	measure("ema3.", EMA)
-	return e
-}
-
-func TestAdamWAndMovingAverageFollowPyTorch(t *testing.T) {
-	g := openGolden(t, "ddpm")
-	naive := g.optimize(t, ref.Naive())
-	onSets(t, func(t *testing.T, set kernels.Set) { g.optimize(t, set).check(t, naive) })
+	return r
 }

@@ -39,6 +39,7 @@ func TestInitIsPyTorchsAndDependsOnTheSeedOnly(t *testing.T) {
 			assert.Equal(t, want, x)
 		}
 	}
+	assert.NotEqual(t, fetch(t, u, Weights, "mid_block.resnets.0.conv1.weight"), fetch(t, u, Weights, "mid_block.resnets.1.conv1.weight"))
 	first := slot(u.Params, Weights)
 	assert.Equal(t, first, slot(u.Params, EMA), "the moving average starts at the weights")
 	u.Init(4)

@@ -93,7 +93,8 @@ func TestDamagedFilesAreRefusedWithAReason(t *testing.T) {
 		"impossible shape [2147483647":  file(entry("F32", "[2147483647, 2147483647, 2147483647]", 0, 4), 0, 0, 0, 0),
 		"needs 8 bytes":                 file(entry("F32", "[2]", 0, 4), 0, 0, 0, 0),
 		"starts at byte 4 of the data":  file(entry("F32", "[1]", 4, 8), 0, 0, 0, 0, 0, 0, 0, 0),
-		"take 4 bytes and the file has": file(entry("F32", "[1]", 0, 4), 0, 0, 0),
+		"take 4 bytes and the file has 5": file(entry("F32", "[1]", 0, 4), 0, 0, 0, 0, 0),
+		"take 4 bytes and the file has 3": file(entry("F32", "[1]", 0, 4), 0, 0, 0),
 	} {
 		_, err := parse(b)
 		assert.ErrorContains(t, err, reason)

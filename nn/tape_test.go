@@ -517,6 +517,17 @@ func TestDropoutDependsOnSeedStepAndImageOnly(t *testing.T) {
 		return upload(tape, []float32{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 1, 1, 1, 16)
 	}
 	assert.NotEqual(t, download(set, tape.Dropout(ones(), 0.5, 0)), download(set, tape.Dropout(ones(), 0.5, 1)), "layers have their own masks")
+	numbers := map[int]bool{}
+	blocks := u.mid[:]
+	for _, l := range append(append([]level{}, u.down...), u.up...) {
+		for _, s := range l.stages {
+			blocks = append(blocks, s.res)
+		}
+	}
+	for _, b := range blocks {
+		numbers[b.layer] = true
+	}
+	assert.Len(t, numbers, 2+2+4, "each block is a layer of its own")
 	off := run(Differentiate, 1, 1, false)
 	assert.Equal(t, off[:64], off[64:], "no dropout outside training")
 }

@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 
 	"emdiff/kernels"
-	// _ "emdiff/kernels/host"
+	_ "emdiff/kernels/host"
 	"emdiff/kernels/ref"
 	"emdiff/nn"
 )
