@@ -111,14 +111,14 @@ func (j *attend) part(worker, i int) {
 		for r := range rows {
 			row := scores[r*keyBlock:][:keys]
 			vec.scale(row, row, p.Scale)
-			top := maximum(row)
+			top := vec.maximum(row)
 			if key > 0 {
 				top = max(top, largest[r])
 				shrink := float32(math.Exp(float64(largest[r] - top)))
 				sum[r] *= shrink
 				vec.scale(acc[r*d:][:d], acc[r*d:][:d], shrink)
 			}
-			expMinus(row, row, top)
+			vec.expMinus(row, row, top)
 			largest[r] = top
 			sum[r] += vec.sum(row)
 		}
@@ -194,7 +194,7 @@ func (j *attendBack) part(worker, i int) {
 				rowSum := rowSums[r]
 				weight, ds := weights[r*keyBlock:][:n], dscores[r*keyBlock:][:n]
 				vec.scale(weight, weight, p.Scale)
-				expMinus(weight, weight, j.lse[i*p.T+first+r])
+				vec.expMinus(weight, weight, j.lse[i*p.T+first+r])
 				for c, v := range ds {
 					ds[c] = weight[c] * (v - rowSum) * p.Scale
 				}
@@ -230,22 +230,4 @@ func (j *attendBack) rowSums(w *matrixWorker, columns, products []float32, i, fi
 		sums[r] = products[r*keyBlock+r]
 	}
 	return sums
-}
-
-// maximum is the largest value of x, which is not empty.
-func maximum(x []float32) float32 {
-	top := x[0]
-	for _, v := range x {
-		if v > top {
-			top = v
-		}
-	}
-	return top
-}
-
-// expMinus computes dst = exp(src - shift) for src <= shift.
-func expMinus(dst, src []float32, shift float32) {
-	for i, v := range src {
-		dst[i] = float32(math.Exp(float64(v - shift)))
-	}
 }

@@ -65,6 +65,8 @@ func lanes(x float32) [16]uint32 { return words(math.Float32bits(x)) }
 
 var avx2Vector = vectorKernels{
 	silu:         siluAVX2,
+	expMinus:     expMinusAVX2,
+	maximum:      maximumAVX2,
 	scale:        scaleAVX2,
 	clamp:        clampAVX2,
 	add:          addAVX2,
@@ -97,6 +99,12 @@ var avx2Vector = vectorKernels{
 
 //go:noescape
 func siluAVX2(dst, src []float32)
+
+//go:noescape
+func expMinusAVX2(dst, src []float32, shift float32)
+
+//go:noescape
+func maximumAVX2(x []float32) (ret float32)
 
 //go:noescape
 func scaleAVX2(dst, src []float32, alpha float32)
@@ -184,6 +192,8 @@ func normalsAVX2(dst []float32, s *philoxState)
 
 var avx512Vector = vectorKernels{
 	silu:         siluAVX512,
+	expMinus:     expMinusAVX512,
+	maximum:      maximumAVX512,
 	scale:        scaleAVX512,
 	clamp:        clampAVX512,
 	add:          addAVX512,
@@ -216,6 +226,12 @@ var avx512Vector = vectorKernels{
 
 //go:noescape
 func siluAVX512(dst, src []float32)
+
+//go:noescape
+func expMinusAVX512(dst, src []float32, shift float32)
+
+//go:noescape
+func maximumAVX512(x []float32) (ret float32)
 
 //go:noescape
 func scaleAVX512(dst, src []float32, alpha float32)

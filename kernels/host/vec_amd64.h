@@ -148,6 +148,44 @@ TEXT SILU_SYM(SB), NOSPLIT, $0-48
 	LOADCONSTANTS
 	KERNEL1(SILU(V0, V1, V2, V3))
 
+#define EXPMINUS_BODY \
+	VSUBPS V8, V0, V0;          \
+	CLAMPLOW(V0, C_EXPLOW, V1); \
+	EXP(V0, V1, V2)
+TEXT EXPMINUS_SYM(SB), NOSPLIT, $0-52
+	ARGS1
+	LOADCONSTANTS
+	VBROADCASTSS shift+48(FP), V8
+	KERNEL1(EXPMINUS_BODY)
+
+// A maximum may see a value twice: the last vector overlaps the one before it.
+TEXT MAXIMUM_SYM(SB), NOSPLIT, $0-28
+	MOVQ x_base+0(FP), SI
+	MOVQ x_len+8(FP), CX
+	VBROADCASTSS (SI), V0
+	XORQ DX, DX
+	SUBQ $LANES, CX
+	JLT  few
+vector:
+	VMAXPS (SI)(DX*4), V0, V0
+	ADDQ $LANES, DX
+	CMPQ DX, CX
+	JLE  vector
+	VMAXPS (SI)(CX*4), V0, V0
+	FOLDMAX
+	JMP  done
+few:
+	ADDQ $LANES, CX
+one:
+	VMAXSS (SI)(DX*4), X0, X0
+	INCQ DX
+	CMPQ DX, CX
+	JLT  one
+done:
+	VMOVSS X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
 #define SCALE_BODY VMULPS V8, V0, V0
 TEXT SCALE_SYM(SB), NOSPLIT, $0-52
 	ARGS1

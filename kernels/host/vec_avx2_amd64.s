@@ -22,6 +22,8 @@
 #define V14 Y14
 #define V15 Y15
 #define SILU_SYM ·siluAVX2
+#define EXPMINUS_SYM ·expMinusAVX2
+#define MAXIMUM_SYM ·maximumAVX2
 #define SCALE_SYM ·scaleAVX2
 #define CLAMP_SYM ·clampAVX2
 #define ADD_SYM ·addAVX2
@@ -94,6 +96,13 @@
 	VADDPS X1, X0, X0;       \
 	VPERMILPS $0xb1, X0, X1; \
 	VADDSS X1, X0, X0
+#define FOLDMAX \
+	VEXTRACTF128 $1, Y0, X1;  \
+	VMAXPS X1, X0, X0;        \
+	VPERMILPS $0x4e, X0, X1;  \
+	VMAXPS X1, X0, X0;        \
+	VPERMILPS $0xb1, X0, X1;  \
+	VMAXSS X1, X0, X0
 #define FOLD64 \
 	VEXTRACTF128 $1, Y0, X1; \
 	VADDPD X1, X0, X0;       \

@@ -22,6 +22,8 @@
 #define V14 Z14
 #define V15 Z15
 #define SILU_SYM ·siluAVX512
+#define EXPMINUS_SYM ·expMinusAVX512
+#define MAXIMUM_SYM ·maximumAVX512
 #define SCALE_SYM ·scaleAVX512
 #define CLAMP_SYM ·clampAVX512
 #define ADD_SYM ·addAVX512
@@ -82,6 +84,15 @@
 	VADDPS X1, X0, X0;        \
 	VPERMILPS $0xb1, X0, X1;  \
 	VADDSS X1, X0, X0
+#define FOLDMAX \
+	VEXTRACTF64X4 $1, Z0, Y1; \
+	VMAXPS Y1, Y0, Y0;        \
+	VEXTRACTF128 $1, Y0, X1;  \
+	VMAXPS X1, X0, X0;        \
+	VPERMILPS $0x4e, X0, X1;  \
+	VMAXPS X1, X0, X0;        \
+	VPERMILPS $0xb1, X0, X1;  \
+	VMAXSS X1, X0, X0
 #define FOLD64 \
 	VEXTRACTF64X4 $1, Z0, Y1; \
 	VADDPD Y1, Y0, Y0;        \

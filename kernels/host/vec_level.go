@@ -7,6 +7,8 @@ import "emdiff/kernels"
 // reductions add in an order that depends on the length alone.
 type vectorKernels struct {
 	silu       func(dst, src []float32)                                 // src sigmoid(src)
+	expMinus   func(dst, src []float32, shift float32)                  // exp(src - shift), src <= shift; at least exp(-87)
+	maximum    func(x []float32) float32                                // largest value; x is not empty
 	scale      func(dst, src []float32, alpha float32)                  // alpha src
 	clamp      func(dst, src []float32, lo, hi float32)                 // NaN stays NaN
 	add        func(dst, a, b []float32)                                // a + b

@@ -2,13 +2,18 @@ package host
 
 import (
 	"math"
+	"slices"
 
 	"emdiff/kernels"
 )
 
 // portableVector is the first rung of every kernel: plain loops, four accumulators where a sum would wait for itself.
 var portableVector = vectorKernels{
-	silu:       func(dst, src []float32) { apply(dst, src, silu) },
+	silu: func(dst, src []float32) { apply(dst, src, silu) },
+	expMinus: func(dst, src []float32, shift float32) {
+		apply(dst, src, func(x float32) float32 { return expNeg(shift - x) })
+	},
+	maximum:    func(x []float32) float32 { return slices.Max(x) },
 	scale:      func(dst, src []float32, alpha float32) { apply(dst, src, func(x float32) float32 { return alpha * x }) },
 	clamp:      clampGo,
 	add:        func(dst, a, b []float32) { apply2(dst, a, b, func(x, y float32) float32 { return x + y }) },

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -78,6 +79,34 @@ func TestSiLUKeepsItsLimitsAndNaN(t *testing.T) {
 		assert.Equal(t, []float32{0, 0, 0, 0, 1e30, inf}, y[:6])
 		assert.InDeltaSlice(t, []float32{0.5, 0, 0, 0, 1, 1}, dx[:6], 1e-35)
 		assert.True(t, math.IsNaN(float64(y[6])) && math.IsNaN(float64(dx[6])))
+	})
+}
+
+func TestSoftmaxKernelsMatchTheirFormulas(t *testing.T) {
+	eachVectorLevel(t, func(t *testing.T, v vectorKernels) {
+		for _, n := range testLengths {
+			for largest := range n {
+				x := randoms(uint64(n), n)
+				for i := range x {
+					x[i] = 8*x[i] - 100 // all negative: a zero must not slip in
+				}
+				x[largest] = -20
+				top := v.maximum(x)
+				assert.Equal(t, slices.Max(x), top)
+				y := make([]float32, n+1)
+				v.expMinus(y[:n], x, top)
+				for i := range x {
+					want := math.Exp(float64(x[i] - top))
+					within(t, want, float64(y[i]), want, 6, "exp of ", x[i]-top)
+				}
+				assert.Zero(t, y[n])
+			}
+		}
+		x, y := []float32{-1e30, float32(math.Inf(-1)), 0}, make([]float32, 3)
+		v.expMinus(y, x, 0)
+		assert.Less(t, y[0], float32(2e-38))
+		assert.Less(t, y[1], float32(2e-38))
+		assert.Equal(t, float32(1), y[2])
 	})
 }
 
