@@ -61,7 +61,9 @@ func layoutOps() []op {
 		}),
 		define(spec[kernels.Resize]{
 			name: "Upsample2xGrad", gradient: true, shapes: resizeShapes(), wrong: wrongResizes, random: randomResize,
-			args: func(_ Case, p kernels.Resize) []arg { return []arg{small(writes(p.Accumulate), "dx", p), large(input, "dy", p)} },
+			args: func(_ Case, p kernels.Resize) []arg {
+				return []arg{small(writes(p.Accumulate), "dx", p), large(input, "dy", p)}
+			},
 			call: func(s kernels.Set, b buffers, p kernels.Resize) {
 				s.Upsample2xGrad(b["dx"], b["dy"], p)
 			},
