@@ -1,6 +1,9 @@
 // Outer kernels for AVX2 and FMA; matrixKernels.outer says what they compute.
 //
-// Ladder: see matrix.go.
+// Ladder (weight gradients of 3x3 convolutions of small U-Nets, one core, share of PeakFMA in CPU time):
+//	1 outer1x8Portable     0.07
+//	2 tile of 6x16         0.68-0.79   as outer_avx512_amd64.s with half the rows
+//	3 one copy of x for all panels, half the partial sums, added by vectors: 0.74-0.85
 
 #include "textflag.h"
 #include "go_asm.h"

@@ -1,6 +1,11 @@
 // Outer kernels for AVX-512; matrixKernels.outer says what they compute.
 //
-// Ladder: see matrix.go.
+// Ladder (weight gradients of 3x3 convolutions of small U-Nets, one core, share of PeakFMA in CPU time):
+//	1 outer1x8Portable     0.03
+//	2 tile of 12x32        0.64-0.75   neighbouring channels of x are broadcast, a row of dy feeds all of them
+//	3 one copy of x for all panels, half the partial sums, added by vectors: 0.72-0.83
+// The kernel alone reaches 0.94 with all data in the first cache, 0.87 with pixels 512 bytes apart and 0.75 with 2 KiB:
+// deep x is what remains. Tiles of 8 rows reach 0.80, of 4 rows 0.68. No gain: blocks of 128 pixels instead of 256.
 
 #include "textflag.h"
 #include "go_asm.h"

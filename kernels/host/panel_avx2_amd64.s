@@ -1,6 +1,9 @@
 // Panel kernels for AVX2 and FMA; matrixKernels.panel says what they compute.
 //
-// Ladder: see matrix.go.
+// Ladder (3x3 convolutions of small U-Nets, 32 to 128 channels, one core, share of PeakFMA in CPU time):
+//	1 panel2x8Portable     0.07
+//	2 tile of 6x16         0.90-0.94   as panel_avx512_amd64.s with half the rows: 16 registers hold 12 accumulators, two
+//	                       vectors of weights and one broadcast
 
 #include "textflag.h"
 #include "go_asm.h"
