@@ -100,9 +100,13 @@ func TestFMAIsRoundedOnce(t *testing.T) {
 	}
 	for name, mode := range roundings {
 		fma := floatOp{name: "fma", mode: mode}.ternary32()
-		var d lanes32
+		var d, portable lanes32
 		overWarps(trials, func(at int) {
 			fma(&d, lanesAt(a, at), lanesAt(b, at), lanesAt(c, at))
+			if mode == toNearest {
+				fmaPortable(&portable, lanesAt(a, at), lanesAt(b, at), lanesAt(c, at))
+				require.Equal(t, portable, d)
+			}
 			for i := range d {
 				x, y, z := f32(a[at+i]), f32(b[at+i]), f32(c[at+i])
 				exact := exactFMA(x, y, z)
@@ -136,8 +140,10 @@ func TestFMACornerCases(t *testing.T) {
 	} {
 		var a, b, z, d lanes32
 		a[3], b[3], z[3] = math.Float32bits(c.a), math.Float32bits(c.b), math.Float32bits(c.c)
-		fmaF32(&d, &a, &b, &z)
-		require.Equal(t, c.want, d[3], "%g*%g+%g", c.a, c.b, c.c)
+		for name, fma := range map[string]func(d, a, b, c *lanes32){"chosen": fmaF32, "portable": fmaPortable} {
+			fma(&d, &a, &b, &z)
+			require.Equal(t, c.want, d[3], "%s: %g*%g+%g", name, c.a, c.b, c.c)
+		}
 	}
 }
 

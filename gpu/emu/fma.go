@@ -22,9 +22,9 @@ const (
 
 var roundings = map[string]rounding{"rn": toNearest, "rz": toZero, "rm": down, "rp": up}
 
-// fmaF32 is fma.rn.f32: a*b is exact in float64 (48 bits); only a sum that lands between two float32 numbers and lost bits needs
+// fmaPortable is fma.rn.f32 without a fused instruction: a*b is exact in float64 (48 bits); only a sum that lands between two float32 numbers and lost bits needs
 // care, and such a sum ends in 28 zero bits.
-func fmaF32(d, a, b, c *lanes32) {
+func fmaPortable(d, a, b, c *lanes32) {
 	for i := range d {
 		p := float64(math.Float32frombits(a[i])) * float64(math.Float32frombits(b[i]))
 		z := float64(math.Float32frombits(c[i]))

@@ -343,3 +343,24 @@ func BenchmarkEmulator(b *testing.B) {
 	b.Run("kernel=sgemm/checks=off", func(b *testing.B) { benchGEMM(b, Options{}, 256, 256, 256) })
 	b.Run("kernel=sgemm/checks=all", func(b *testing.B) { benchGEMM(b, checked(), 256, 256, 256) })
 }
+
+// BenchmarkMMA measures one matrix product of a warp, operand conversion included.
+func BenchmarkMMA(b *testing.B) {
+	for _, name := range []string{"mma_tf32_tile", "mma_bf16_tile", "mma_f16_tile"} {
+		b.Run("kernel="+name, func(b *testing.B) {
+			r := newRig(b, "kernels.ptx", Options{})
+			f, err := r.m.Function(name)
+			require.NoError(b, err)
+			p := f.(*function).prog
+			wk := newWorker(p)
+			wk.prepare(&launch{prog: p, cfg: gpu.LaunchConfig{Grid: [3]int{1, 1, 1}, Block: [3]int{32, 1, 1}}, args: make([]uint64, 3)})
+			for pc := range p.code {
+				if in := &p.code[pc]; in.kind == kMMA {
+					for b.Loop() {
+						wk.warps[0].multiplyMatrices(in, ^uint32(0))
+					}
+				}
+			}
+		})
+	}
+}

@@ -33,17 +33,15 @@ func (w *warp) loadMatrices(in *inst, mask uint32) {
 	}
 }
 
-// float32Of returns the value of an mma operand element.
-func float32Of(name string, b uint32) float64 {
-	switch name {
-	case "tf32": // the hardware ignores the 13 low bits
-		return float64(f32(b &^ 0x1FFF))
-	case "bf16":
-		return float64(f32(b << 16))
+// decodePair returns the two elements of a register of 16-bit operands.
+func decodePair(bf16 bool, v uint32) (lo, hi float64) {
+	if bf16 {
+		return float64(f32(v << 16)), float64(f32(v &^ 0xFFFF))
 	}
-	return halfTable[b&0xFFFF]
+	return halfTable[v&0xFFFF], halfTable[v>>16]
 }
 
+// halfTable holds the value of every f16.
 var halfTable = func() *[1 << 16]float64 {
 	var t [1 << 16]float64
 	for b := range t {
@@ -51,6 +49,22 @@ var halfTable = func() *[1 << 16]float64 {
 	}
 	return &t
 }()
+
+// decodeOperand writes one register of an operand: lane l holds row l/4, and element from+l%4 of it (or that pair of elements).
+func (w *warp) decodeOperand(m *memOp, v *lanes32, rows [][16]float64, from int) {
+	if m.name == "tf32" {
+		for lane, x := range v {
+			rows[lane/4][from+lane%4] = float64(f32(x &^ 0x1FFF)) // the hardware ignores the 13 low bits
+		}
+		return
+	}
+	bf16 := m.name == "bf16"
+	for lane, x := range v {
+		k := 2 * (from + lane%4)
+		row := &rows[lane/4]
+		row[k], row[k+1] = decodePair(bf16, x)
+	}
+}
 
 // multiplyMatrices is mma.sync: D[16,8] = A[16,k] B[k,8] + C.
 //
@@ -62,41 +76,36 @@ func (w *warp) multiplyMatrices(in *inst, mask uint32) {
 		w.fail(in, first(^mask), LaneDivergence, ptx.Generic, 0, "mma.sync needs all 32 lanes")
 	}
 	m := in.mem
-	per := 2
+	per := 2 // elements per register
 	if m.name == "tf32" {
 		per = 1
 	}
 	na, nb := 16*m.k/32/per, 8*m.k/32/per
 	d, a, b, c := m.data[:4], m.data[4:4+na], m.data[4+na:4+na+nb], m.data[4+na+nb:]
-	var A [16][16]float64 // row, k
-	var B [8][16]float64  // column, k
-	for lane := range warpSize {
-		g, q := lane/4, lane%4
-		for r, reg := range a { // registers run over row halves first, then over k
-			v := w.r32[int(reg)+lane]
-			row, k := g+8*(r%2), (q+4*(r/2))*per
-			for e := range per {
-				A[row][k+e] = float32Of(m.name, v>>(16*e)&(1<<(32/per)-1))
-			}
-		}
-		for r, reg := range b {
-			v := w.r32[int(reg)+lane]
-			k := (q + 4*r) * per
-			for e := range per {
-				B[g][k+e] = float32Of(m.name, v>>(16*e)&(1<<(32/per)-1))
-			}
-		}
+	A, B := &w.wk.mmaA, &w.wk.mmaB
+	for r, reg := range a { // registers run over the two halves of the rows first, then over k
+		w.decodeOperand(m, (*lanes32)(w.r32[reg:]), A[8*(r%2):], 4*(r/2))
+	}
+	for r, reg := range b {
+		w.decodeOperand(m, (*lanes32)(w.r32[reg:]), B[:], 4*r)
 	}
 	var out [4]lanes32
 	for lane := range warpSize {
-		for r := range 4 {
-			row, col := lane/4+8*(r/2), 2*(lane%4)+r%2
-			s := float64(f32(w.r32[int(c[r])+lane]))
-			x, y := &A[row], &B[col]
-			for k := range m.k {
-				s += float64(x[k] * y[k])
-			}
-			out[r][lane] = bits32(float32(s))
+		g, col := lane/4, 2*(lane%4)
+		x0, x1, y0, y1 := &A[g], &A[g+8], &B[col], &B[col+1]
+		var s [4]float64
+		for r := range s {
+			s[r] = float64(f32(w.r32[int(c[r])+lane]))
+		}
+		s0, s1, s2, s3 := s[0], s[1], s[2], s[3]
+		for k := range m.k {
+			s0 += float64(x0[k] * y0[k])
+			s1 += float64(x0[k] * y1[k])
+			s2 += float64(x1[k] * y0[k])
+			s3 += float64(x1[k] * y1[k])
+		}
+		for r, v := range [4]float64{s0, s1, s2, s3} {
+			out[r][lane] = bits32(float32(v))
 		}
 	}
 	for r, reg := range d {

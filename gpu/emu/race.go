@@ -69,6 +69,10 @@ func (w *warp) checkShared(r *request) {
 		return
 	}
 	shift := wk.grainShift
+	// What nearly every shadow word says when a tile is read: read by several warps, or by several lanes of this one, and not
+	// written in this interval. Such a word stays as it is.
+	readByAll := wk.epoch<<epochShift | many<<readerShift
+	readHere := wk.epoch<<epochShift | (someWarp+uint64(w.id))<<readerShift | w.seq<<rseqShift
 	for l := r.mask; l != 0; l &= l - 1 {
 		i := first(l)
 		from, to := wk.addr[i]>>shift, (wk.addr[i]+r.bytes)>>shift
@@ -79,7 +83,9 @@ func (w *warp) checkShared(r *request) {
 			case r.write:
 				w.raceAtomic(r.in, i, g)
 			default:
-				w.raceRead(r.in, i, g)
+				if e := wk.shadow[g]; e != readHere && e&^(seqMask<<rseqShift) != readByAll {
+					w.raceRead(r.in, i, g)
+				}
 			}
 		}
 	}

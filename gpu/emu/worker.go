@@ -74,6 +74,8 @@ type worker struct {
 	lastAlloc *allocation
 	tmp32     lanes32
 	tmp64     lanes64
+	mmaA      [16][16]float64 // operands of an mma: row, k
+	mmaB      [8][16]float64  // column, k
 
 	// Counters of the launch.
 	execs, issues       []int64 // by compiled instruction
