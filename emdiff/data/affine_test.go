@@ -1,6 +1,7 @@
 package data
 
 import (
+	"encoding/binary"
 	"math"
 	"testing"
 
@@ -80,4 +81,14 @@ func TestRangeChoosesTheMapOfAnImage(t *testing.T) {
 	float.depth = 32
 	_, err = valueRange{}.affine(float, "f")
 	wantError(t, err, "f", "floating-point", "0.25 to 0.5", "--range")
+}
+
+func TestValuesThatOverflowTheMapAreRefused(t *testing.T) {
+	raw := binary.LittleEndian.AppendUint64(make([]byte, 0, 32), math.Float64bits(1e300))
+	for _, v := range []float64{0, 1, 2} {
+		raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(v))
+	}
+	path := write(t, "a.npy", npyFile("<f8", false, "(2, 2)", raw...))
+	_, err := OpenOptions{Range: "percentile:0,50"}.Open(path)
+	require.ErrorContains(t, err, "holds 1e+300, too far outside")
 }

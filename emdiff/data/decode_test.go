@@ -78,6 +78,16 @@ func TestLossyWebPIsStudioRange(t *testing.T) {
 			assert.InDelta(t, want[i], v, 1, "%v", ycc)
 		}
 	}
+	m := image.NewNYCbCrA(image.Rect(0, 0, 1, 1), image.YCbCrSubsampleRatio444)
+	m.Y[0], m.Cb[0], m.Cr[0], m.A[0] = 16, 128, 128, 255
+	for _, img := range []image.Image{m, &m.YCbCr} {
+		st, err := unpack(img, WebP, noBackground)
+		require.NoError(t, err)
+		assert.Equal(t, []float64{0, 0, 0}, st.values)
+	}
+	st, err := unpack(&m.YCbCr, JPEG, noBackground)
+	require.NoError(t, err)
+	assert.Equal(t, []float64{16, 16, 16}, st.values, "JPEG has the full range")
 }
 
 func TestTransparencyIsRefusedOrLaidOver(t *testing.T) {
@@ -100,6 +110,11 @@ func TestTransparencyIsRefusedOrLaidOver(t *testing.T) {
 			assert.Equal(t, want, ToBytes(s.Pixels), "%s over %s", name, colour)
 		}
 	}
+	ready := image.NewRGBA(image.Rect(0, 0, 1, 1)) // premultiplied, as TIFF may have it
+	copy(ready.Pix, []uint8{20, 10, 0, 51})
+	st, err := unpack(ready, TIFF, overWhite)
+	require.NoError(t, err)
+	assert.Equal(t, []float64{224, 214, 204}, st.values)
 	s, err := Open(write(t, "clear.webp", flatWebP(1, 1, color.NRGBA{A: 255})))
 	require.NoError(t, err)
 	assert.Equal(t, 1, s.Len())

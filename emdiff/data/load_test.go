@@ -7,6 +7,8 @@ import (
 	"image"
 	"image/color"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -107,6 +109,35 @@ func TestADamagedFileAmongManyIsNamed(t *testing.T) {
 		path := write(t, name, content) // in reverse order
 		_, err := Open(path)
 		wantError(t, err, filepath.Join(path, "23.png"), "no PNG, JPEG, WebP or TIFF")
+	}
+}
+
+func TestTheErrorOfTheEarliestJobCounts(t *testing.T) {
+	early, late := errors.New("early"), errors.New("late")
+	for first := range 2 { // whichever of the two jobs fails first
+		c := newCrew(2)
+		firstFailed := make(chan struct{})
+		for i, err := range []error{early, late} {
+			require.NoError(t, c.do(i, func() error {
+				if i != first {
+					<-firstFailed
+				}
+				return err
+			}))
+		}
+		for c.failure() == nil {
+			runtime.Gosched()
+		}
+		close(firstFailed)
+		assert.Equal(t, early, c.wait())
+		assert.Error(t, c.do(2, func() error { panic("no job starts after a failure") }))
+	}
+}
+
+func TestMembersThatShrankOrGrewAreRefused(t *testing.T) {
+	for _, size := range []int64{2, 4} {
+		_, err := readMember(strings.NewReader("abc"), "a.png", size, imageRemedy)
+		wantError(t, err, "a.png", fmt.Sprintf("the %d bytes", size))
 	}
 }
 
@@ -222,6 +253,17 @@ func TestOptionsReachEveryFormat(t *testing.T) {
 	assert.Equal(t, 2, s.Origin(0).Index)
 	assert.Equal(t, whole.Image(2)[1], s.Image(0)[0], "one column is cut from the left")
 	assert.Equal(t, whole.Image(2)[1], s.Image(0)[2])
+	crop, err := OpenOptions{Crop: 6}.Open(path)
+	require.NoError(t, err)
+	s, err = OpenOptions{Size: 6}.Open(path)
+	require.NoError(t, err)
+	assert.Equal(t, crop.Pixels, s.Pixels, "the largest centred square, not a squashed image")
+	s, err = OpenOptions{Crop: 6}.Open(write(t, "tall", idxFile(5, 8, 6, ramp(240))))
+	require.NoError(t, err)
+	assert.Equal(t, []int{6, 6}, []int{s.H, s.W})
+	s, err = OpenOptions{Crop: 3}.Open(path)
+	require.NoError(t, err)
+	assert.Equal(t, whole.Pixels[8+2], s.Pixels[0], "of an odd rest the smaller part is cut above and left")
 	s, err = OpenOptions{Range: "0,510"}.Open(path)
 	require.NoError(t, err)
 	assert.Equal(t, spanning(0, 510), s.Origin(0).Affine)

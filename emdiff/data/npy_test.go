@@ -168,6 +168,11 @@ func TestNPZTakesTheArrayOfImages(t *testing.T) {
 	cut := write(t, "cut.npz", files{"images.npy": images[:len(images)-2]}.zip(t))
 	_, err = Open(cut)
 	wantError(t, err, filepath.Join(cut, "images.npy"), "announces 12 bytes", "holds 10")
+	flipped := files{"images.npy": images}.zip(t)
+	flipped[bytes.Index(flipped, []byte("PK\x01\x02"))+16] ^= 1 // the checksum in the list of files
+	rotten := write(t, "rotten.npz", flipped)
+	_, err = Open(rotten)
+	wantError(t, err, filepath.Join(rotten, "images.npy"), "checksum")
 	bomb := write(t, "bomb.npz", files{"images.npy": npyFile("|u1", false, "(4, 1024, 1024)", make([]byte, 4<<20)...)}.zip(t))
 	_, err = Open(bomb)
 	wantError(t, err, filepath.Join(bomb, "images.npy"), "unpacks to")
