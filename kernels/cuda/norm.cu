@@ -5,6 +5,9 @@
 //             x and dy once for the sums of every channel and once more for dx.
 //   resident  the group is read once, into dynamic shared memory (forward: its values; gradient: xhat and dz), and the other passes run
 //             there. The launcher takes it for groups that fit.
+//   vec4      resident with 128-bit accesses: a thread keeps to four channels, so that their affine map stays in registers, and groups of
+//             four channels share a block in pairs, so that every sector that is fetched is used whole.
+//   reread4   vec4 for groups that do not fit: the passes read global memory again.
 //
 // Sums are taken in two levels, per thread and then over the block, in an order that depends on the group's size alone. The variance is
 // that of the differences from the mean, never a difference of squares.
@@ -218,3 +221,165 @@ groupnorm_scaleshiftgrad_f32_naive(float* dscale_shift, const float* sums, const
   put(dscale_shift + row, fma(gamma[k], p2, beta[k] * p1), accumulate);
   put(dscale_shift + row + c, p1, accumulate);
 }
+
+// The vec4 rungs. A block covers P groups of `width` channels, columns = P*width/4 threads wide (a power of two up to 32); a thread has
+// four channels of every rows-th pixel. P = 2 needs width = 4: a thread's group is then the parity of its lane.
+template <int P> struct Quads {
+  const Norm& p;
+  int n, group, first, columns, column, row, rows, size;
+  METHOD Quads(const Norm& p) : p(p) {
+    int blocks = p.c / (p.width * P);
+    n = block_x() / blocks;
+    int block = block_x() - n * blocks;
+    columns = P * p.width / 4;
+    column = thread_x() % columns;
+    row = thread_x() / columns;
+    rows = THREADS / columns;
+    first = block * P * p.width + 4 * column;
+    group = n * blocks * P + block * P + (P > 1 ? thread_x() % P : 0);
+    size = p.hw * p.width;
+  }
+  METHOD i64 at(int pixel, int stride) const { return ((i64)n * p.hw + pixel) * stride + first; }
+  METHOD float4 scale() const {
+    float4 v = 1;
+    if (p.scale_shift) v += load4(p.scale_shift + (i64)n * 2 * p.c + first);
+    return v;
+  }
+  METHOD float4 shift() const {
+    float4 v = 0;
+    if (p.scale_shift) v = load4(p.scale_shift + (i64)n * 2 * p.c + p.c + first);
+    return v;
+  }
+  // each calls f(round, pixel) for the thread's pixels. All threads make the same rounds, so that warps stay together.
+  template <class F> METHOD void each(F f) const {
+    int round = 0;
+    for (int start = 0; start < p.hw; start += rows, round++) {
+      if (start + row < p.hw) f(round, start + row);
+    }
+  }
+};
+
+DEVICE float across(float4 v) { return (v[0] + v[1]) + (v[2] + v[3]); }
+
+// group_sum adds v over the threads of the block that share a group; room holds P floats per warp.
+template <int P> DEVICE float group_sum(float v, float* room) {
+  for (int lanes = WARP / 2; lanes >= P; lanes /= 2) v += shuffle_xor(v, lanes);
+  barrier();
+  if (thread_x() % WARP < P) room[thread_x() / WARP * P + thread_x() % WARP] = v;
+  barrier();
+  v = 0;
+  for (int i = 0; i < THREADS / WARP; i++) v += room[i * P + thread_x() % P];
+  return v;
+}
+
+template <int P, bool RESIDENT>
+DEVICE void forward4(float* y, const float* x, float* mean, float* rstd, const Norm& p, float eps, int act) {
+  extern __shared__ float4 dynamic4[];
+  __shared__ float room[THREADS / WARP * P];
+  Quads<P> q(p);
+  auto value = [&](int round, int pixel) { return RESIDENT ? dynamic4[round * THREADS + thread_x()] : load4(x + q.at(pixel, p.xs)); };
+  float4 sum = 0, squares = 0;
+  q.each([&](int round, int pixel) {
+    float4 v = load4(x + q.at(pixel, p.xs));
+    if (RESIDENT) dynamic4[round * THREADS + thread_x()] = v;
+    sum += v;
+  });
+  float m = group_sum<P>(across(sum), room) / (float)q.size;
+  q.each([&](int round, int pixel) {
+    float4 d = value(round, pixel) - m;
+    for (int e = 0; e < 4; e++) squares[e] = fma(d[e], d[e], squares[e]);
+  });
+  float inverse = 1 / square_root(group_sum<P>(across(squares), room) / (float)q.size + eps);
+  float4 scale = q.scale(), slope = load4(p.gamma + q.first) * scale, offset = load4(p.beta + q.first) * scale + q.shift();
+  q.each([&](int round, int pixel) {
+    float4 xhat = (value(round, pixel) - m) * inverse, z;
+    for (int e = 0; e < 4; e++) {
+      z[e] = fma(xhat[e], slope[e], offset[e]);
+      if (act) z[e] = silu(z[e]);
+    }
+    store4(y + q.at(pixel, p.ys), z);
+  });
+  if (thread_x() < P) {
+    mean[q.group] = m;
+    rstd[q.group] = inverse;
+  }
+}
+
+template <int P, bool RESIDENT>
+DEVICE void grad4(float* dx, float* sums, const float* dy, const float* x, const float* mean, const float* rstd, const Norm& p, int act, int accumulate) {
+  extern __shared__ float4 dynamic4[];  // xhat and dz of a thread's slot
+  __shared__ float4 part[2][THREADS / WARP][WARP];
+  __shared__ float room[THREADS / WARP * P];
+  Quads<P> q(p);
+  float m = mean[q.group], inverse = rstd[q.group];
+  float4 scale = q.scale(), slope = load4(p.gamma + q.first) * scale, offset = load4(p.beta + q.first) * scale + q.shift();
+  auto derive = [&](int pixel, float4& xhat, float4& dz) {
+    xhat = (load4(x + q.at(pixel, p.xs)) - m) * inverse;
+    dz = load4(dy + q.at(pixel, p.ys));
+    if (!act) return;
+    for (int e = 0; e < 4; e++) dz[e] = dz[e] * silu_slope(fma(xhat[e], slope[e], offset[e]));
+  };
+  float4 p1 = 0, p2 = 0;
+  q.each([&](int round, int pixel) {
+    float4 xhat, dz;
+    derive(pixel, xhat, dz);
+    if (RESIDENT) {
+      dynamic4[2 * round * THREADS + thread_x()] = xhat;
+      dynamic4[(2 * round + 1) * THREADS + thread_x()] = dz;
+    }
+    p1 += dz;
+    for (int e = 0; e < 4; e++) p2[e] = fma(dz[e], xhat[e], p2[e]);
+  });
+  for (int lanes = WARP / 2; lanes >= q.columns; lanes /= 2) {
+    for (int e = 0; e < 4; e++) {
+      p1[e] += shuffle_xor(p1[e], lanes);
+      p2[e] += shuffle_xor(p2[e], lanes);
+    }
+  }
+  part[0][thread_x() / WARP][thread_x() % WARP] = p1;
+  part[1][thread_x() / WARP][thread_x() % WARP] = p2;
+  barrier();
+  float s1 = 0, s2 = 0;
+  if (thread_x() < q.columns) {
+    p1 = p2 = 0;
+    for (int w = 0; w < THREADS / WARP; w++) {
+      p1 += part[0][w][thread_x()];
+      p2 += part[1][w][thread_x()];
+    }
+    float* out = sums + (i64)q.n * 2 * p.c + q.first;
+    store4(out, p1);
+    store4(out + p.c, p2);
+    s1 = across(slope * p1);
+    s2 = across(slope * p2);
+  }
+  s1 = group_sum<P>(s1, room) / (float)q.size;
+  s2 = group_sum<P>(s2, room) / (float)q.size;
+  if (!dx) return;
+  q.each([&](int round, int pixel) {
+    float4 xhat, dz;
+    if (RESIDENT) {
+      xhat = dynamic4[2 * round * THREADS + thread_x()];
+      dz = dynamic4[(2 * round + 1) * THREADS + thread_x()];
+    } else {
+      derive(pixel, xhat, dz);
+    }
+    put4(dx + q.at(pixel, p.xs), inverse * (dz * slope - s1 - xhat * s2), accumulate);
+  });
+}
+
+// Grid x: images times blocks of P groups. Dynamic shared memory of the resident ones: the values of the block's groups, rounded up to
+// whole rounds of THREADS slots; twice that for the gradient.
+#define QUADS(variant, P, RESIDENT)                                                                                                                \
+  KERNEL(THREADS) groupnorm_forward_f32_##variant(float* y, const float* x, float* mean, float* rstd, NORM_PARAMS, float eps, int act) {          \
+    forward4<P, RESIDENT>(y, x, mean, rstd, NORM, eps, act);                                                                                       \
+  }                                                                                                                                                \
+  KERNEL(THREADS)                                                                                                                                  \
+  groupnorm_grad_f32_##variant(float* dx, float* sums, const float* dy, const float* x, const float* mean, const float* rstd, NORM_PARAMS, int act, \
+                               int accumulate) {                                                                                                   \
+    grad4<P, RESIDENT>(dx, sums, dy, x, mean, rstd, NORM, act, accumulate);                                                                        \
+  }
+
+QUADS(vec4, 1, true)
+QUADS(reread4, 1, false)
+QUADS(pairvec4, 2, true)
+QUADS(pairreread4, 2, false)

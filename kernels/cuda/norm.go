@@ -2,37 +2,52 @@ package cuda
 
 import "emdiff/kernels"
 
-// Shared memory of a block that needs no permission, less what the norm kernels declare themselves.
-const residentBytes = 48<<10 - 2<<10 - 256
-
 // normArgs are the arguments NORM_PARAMS.
 func normArgs(gamma, beta, scaleShift kernels.Buffer, p kernels.GroupNorm) []any {
 	return []any{p.HW, p.C, p.C / p.Groups, stride(p.XStride, p.C), stride(p.YStride, p.C), gamma, beta, scaleShift}
 }
 
-// groups is the launch of one block per group, with `floats` floats of shared memory per value where that fits, and the rung's suffix.
-func (s *set) groups(p kernels.GroupNorm, floats int) (g grid, suffix string) {
-	bytes := 4 * floats * p.HW * (p.C / p.Groups)
-	g = grid{x: p.N * p.Groups}
-	suffix, _ = s.rung(bytes <= residentBytes, "resident", 1)
-	if suffix == "_resident" {
-		g.shared = bytes
+// Shared memory of a block: what needs no permission, less what the norm kernels declare themselves, and the most that is worth taking.
+const residentBytes, mostBytes = 48<<10 - 9<<10, 96 << 10
+
+// groups is the launch of one block per group or pair of groups and the rung's name; a value kept in shared memory takes `floats` floats
+// there.
+func (s *set) groups(p kernels.GroupNorm, floats int) (g grid, rung string) {
+	width := p.C / p.Groups
+	groups, prefix := 1, ""
+	if width == 4 && p.Groups%2 == 0 {
+		groups, prefix = 2, "pair"
 	}
-	return g, suffix
+	columns := groups * width / 4
+	if s.options.Rung == "" && fours(width, stride(p.XStride, p.C), stride(p.YStride, p.C)) && columns <= 32 && threads%columns == 0 {
+		g.x = p.N * p.Groups / groups
+		slots := ceil(p.HW*columns, threads) * threads
+		if bytes := 16 * floats * slots; bytes <= min(mostBytes, s.driver.Properties().MaxSharedOptIn-9<<10) {
+			g.shared = bytes
+			return g, prefix + "vec4"
+		}
+		return g, prefix + "reread4"
+	}
+	g.x = p.N * p.Groups
+	if bytes := 4 * floats * p.HW * width; bytes <= residentBytes && s.options.Rung != "naive" {
+		g.shared = bytes
+		return g, "resident"
+	}
+	return g, "naive"
 }
 
 func (s *set) GroupNorm(y, x, gamma, beta, scaleShift, mean, rstd kernels.Buffer, p kernels.GroupNorm) {
-	g, suffix := s.groups(p, 1)
+	g, rung := s.groups(p, 1)
 	args := append([]any{y, x, mean, rstd}, normArgs(gamma, beta, scaleShift, p)...)
-	s.launch("groupnorm_forward_f32"+suffix, g, append(args, p.Eps, p.SiLU)...)
+	s.launch("groupnorm_forward_f32_"+rung, g, append(args, p.Eps, p.SiLU)...)
 }
 
 func (s *set) GroupNormGrad(dx, dgamma, dbeta, dscaleShift, dy, x, gamma, beta, scaleShift, mean, rstd kernels.Buffer, p kernels.GroupNorm) {
 	sums := s.scratch(2*p.N*p.C, "GroupNormGrad")
 	defer s.release(sums)
-	g, suffix := s.groups(p, 2)
+	g, rung := s.groups(p, 2)
 	args := append([]any{dx, sums, dy, x, mean, rstd}, normArgs(gamma, beta, scaleShift, p)...)
-	s.launch("groupnorm_grad_f32"+suffix, g, append(args, p.SiLU, p.Accumulate)...)
+	s.launch("groupnorm_grad_f32_"+rung, g, append(args, p.SiLU, p.Accumulate)...)
 	if dgamma != nil {
 		s.launch("groupnorm_paramgrad_f32_naive", flat(p.C), dgamma, dbeta, sums, scaleShift, p.N, p.C, p.AccumulateParams)
 	}

@@ -1,0 +1,96 @@
+package cuda_test
+
+import (
+	"testing"
+
+	"emdiff/gpu/emu"
+	"emdiff/kernels"
+	"emdiff/kernels/cuda"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// counted runs ops on an emulated device without checks, on zeroed buffers of the given lengths, and returns what the launches did.
+func counted(t testing.TB, o cuda.Options, lengths []int, call func(s kernels.Set, b []kernels.Buffer)) []emu.Report {
+	var reports []emu.Report
+	s, err := cuda.New(emu.New(emu.Options{OnLaunch: func(r emu.Report) { reports = append(reports, r) }}), o)
+	require.NoError(t, err)
+	defer s.Close()
+	b := make([]kernels.Buffer, len(lengths))
+	for i, n := range lengths {
+		b[i] = s.Alloc(kernels.F32, n)
+	}
+	call(s, b)
+	require.NoError(t, s.Sync())
+	require.NotEmpty(t, reports)
+	return reports
+}
+
+// Whole tiles: 256 output pixels, 1152 and 128 rows of weights.
+var countedConv = kernels.Conv{N: 1, H: 16, W: 16, Cin: 32, Cout: 128, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1}
+
+func TestProductsHaveNoBankConflictsAndWasteNoArithmetic(t *testing.T) {
+	p := countedConv
+	sizes := []int{p.YLen(), p.XLen(), p.WLen()}
+	for rung, most := range map[string]float64{"tile64": 1.7, "tile128": 1.4} { // thread instructions per multiply-add
+		reports := counted(t, cuda.Options{Rung: rung}, sizes, func(s kernels.Set, b []kernels.Buffer) {
+			s.Conv2D(b[0], b[1], b[2], kernels.Epilogue{}, p)
+			s.Conv2DWeightGrad(b[2], b[1], b[0], p)
+			p.Cin, p.Cout = p.Cout, p.Cin // the columns of the input gradient fill a tile, too
+			s.Conv2DInputGrad(b[0], b[1], b[2], p)
+			p.Cin, p.Cout = p.Cout, p.Cin
+		})
+		for _, r := range reports {
+			c := r.Counters
+			instructions := 2 * float64(c.ThreadInstructions) / p.Cost().FLOPs
+			t.Logf("%-34s %.2f instructions per multiply-add, %.2f x the FLOPs, %.1f sectors per load", r.Kernel, instructions,
+				float64(c.FLOPs)/p.Cost().FLOPs, c.GlobalLoads.SectorsPerRequest())
+			assert.Zero(t, c.Conflicts(), "%s: bank conflicts", r.Kernel)
+			if r.Kernel != "conv2d_weightgrad_f32_tile128" { // 288 rows fill two and a quarter tiles of 128
+				assert.LessOrEqual(t, float64(c.FLOPs), 1.12*p.Cost().FLOPs, "%s: FLOPs", r.Kernel)
+				assert.LessOrEqual(t, instructions, most, "%s: instructions per multiply-add", r.Kernel)
+			}
+		}
+	}
+}
+
+// Kernels whose cost is memory alone: every request moves whole sectors, and no byte is moved twice.
+func TestStreamingKernelsMoveTheLeastBytes(t *testing.T) {
+	const n = 1 << 14
+	images := kernels.PerImage{N: 4, Len: n / 4}
+	lengths := []int{n, n, n, n, n, 64}
+	for _, c := range []struct {
+		bytes int // loaded and stored
+		call  func(s kernels.Set, b []kernels.Buffer)
+	}{
+		{8 * n, func(s kernels.Set, b []kernels.Buffer) { s.SiLU(b[0], b[1], kernels.Elementwise{Len: n}) }},
+		{12 * n, func(s kernels.Set, b []kernels.Buffer) { s.Add(b[0], b[1], b[2], kernels.Elementwise{Len: n}) }},
+		{12 * n, func(s kernels.Set, b []kernels.Buffer) { s.Axpy(b[0], b[1], 2, kernels.Elementwise{Len: n}) }},
+		{4 * n, func(s kernels.Set, b []kernels.Buffer) { s.Normal(b[0], nil, kernels.Draw{N: 4, Len: n / 4}) }},
+		{16 * n, func(s kernels.Set, b []kernels.Buffer) {
+			s.Update(b[0], b[1], b[2], b[3], nil, nil, kernels.Update{N: 4, Len: n / 4, A: 1, B: 1, C: 1, Noise: 1})
+		}},
+		{8 * n, func(s kernels.Set, b []kernels.Buffer) { s.Dot(b[5], b[0], b[1], images) }},
+		{36 * n, func(s kernels.Set, b []kernels.Buffer) {
+			s.Upload(b[5], []float32{1, 1, 1})
+			s.AdamW(b[0], b[1], b[2], b[3], b[4], b[5], kernels.AdamW{Len: n, Eps: 1, Step: 1})
+		}},
+		{8 * n, func(s kernels.Set, b []kernels.Buffer) {
+			s.CopyChannels(b[0], b[1], kernels.Channels{Rows: n / 32, C: 32})
+		}},
+		{5 * n, func(s kernels.Set, b []kernels.Buffer) {
+			s.Upsample2x(b[0], b[1], kernels.Resize{N: 1, H: 8, W: 16, C: 32})
+		}},
+		{8 * n, func(s kernels.Set, b []kernels.Buffer) {
+			s.GroupNorm(b[0], b[1], b[2], b[3], nil, b[4], b[5], kernels.GroupNorm{N: 1, HW: n / 64, C: 64, Groups: 16, Eps: 1})
+		}},
+	} {
+		reports := counted(t, cuda.Options{}, lengths, c.call)
+		k := reports[len(reports)-1].Counters
+		moved := 32 * float64(k.GlobalLoads.Sectors+k.GlobalStores.Sectors)
+		name := reports[len(reports)-1].Kernel
+		t.Logf("%-34s %.3f x the least bytes, %.1f and %.1f sectors per request", name, moved/float64(c.bytes), k.GlobalLoads.SectorsPerRequest(), k.GlobalStores.SectorsPerRequest())
+		assert.InDelta(t, 1, moved/float64(c.bytes), 0.05, "%s moves more or less than its operands", name)
+	}
+}
