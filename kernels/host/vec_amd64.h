@@ -5,8 +5,8 @@
 //    vector, so a value gets the same bits wherever it lies in a slice;
 //  - constants are named C_*: registers at AVX-512 (LOADCONSTANTS fills them), memory operands at AVX2.
 //
-// Ladder, in billions of values per second on one core, 128 Ki values in the level 2 cache (Sapphire Rapids class Xeon,
-// go test -bench 'Vector/size=l2' ./bench, best of three on a busy machine):
+// Ladder, in billions of values per second on one core of a Xeon, 128 Ki values in the level 2 cache (
+// go test -bench Vector/size=l2 ./bench, best of three while other work ran):
 //
 //	           portable   AVX2   AVX-512
 //	SiLU           0.12    2.3       4.4
