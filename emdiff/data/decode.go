@@ -224,7 +224,7 @@ func unpack(img image.Image, format Format, under background) (*stored, error) {
 					if !premultiplied {
 						rgb[i] *= alpha
 					}
-					rgb[i] += (1 - alpha) * shows
+					rgb[i] = min(rgb[i]+(1-alpha)*shows, white) // which premultiplied colours may exceed
 				}
 			}
 			st.values = append(st.values, rgb[:st.c]...)

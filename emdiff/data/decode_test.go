@@ -115,6 +115,10 @@ func TestTransparencyIsRefusedOrLaidOver(t *testing.T) {
 	st, err := unpack(ready, TIFF, overWhite)
 	require.NoError(t, err)
 	assert.Equal(t, []float64{224, 214, 204}, st.values)
+	ready.Pix[0] = 255 // more colour than its alpha allows
+	st, err = unpack(ready, TIFF, overWhite)
+	require.NoError(t, err)
+	assert.Equal(t, []float64{255, 214, 204}, st.values)
 	s, err := Open(write(t, "clear.webp", flatWebP(1, 1, color.NRGBA{A: 255})))
 	require.NoError(t, err)
 	assert.Equal(t, 1, s.Len())

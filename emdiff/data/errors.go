@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
+	"unicode"
 )
 
 // Error says in one sentence why an image set could not be read.
@@ -15,8 +17,15 @@ type Error struct {
 	Err    error  // the cause, where another package reported one
 }
 
-// Error is the whole sentence.
-func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %s", e.Path, e.Wrong, e.Remedy) }
+// Error is the whole sentence, in one line whatever a file is called.
+func (e *Error) Error() string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, fmt.Sprintf("%s: %s: %s", e.Path, e.Wrong, e.Remedy))
+}
 
 // Unwrap gives errors.Is and errors.As the cause.
 func (e *Error) Unwrap() error { return e.Err }

@@ -34,7 +34,7 @@ func requireSentence(t *testing.T, err error) {
 	var e *Error
 	require.ErrorAs(t, err, &e)
 	require.NotEmpty(t, e.Path)
-	require.NotContains(t, e.Wrong, "\n")
+	require.NotContains(t, err.Error(), "\n")
 	require.NotEmpty(t, e.Remedy)
 }
 

@@ -165,6 +165,9 @@ func TestContainersWithoutImagesSaySo(t *testing.T) {
 		_, err := Open(path)
 		wantError(t, err, path, "holds no files")
 	}
+	path := write(t, "set.zip", files{"a.p\nx": {1}}.zip(t))
+	_, err = Open(path)
+	wantError(t, err, path, "only .p\ufffdx") // in one line
 	dir = files{"a.png": {}}.folder(t)
 	_, err = Open(dir)
 	wantError(t, err, filepath.Join(dir, "a.png"), "is empty")
