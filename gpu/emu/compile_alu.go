@@ -9,12 +9,12 @@ import (
 // arithmetic compiles an instruction that works lane by lane and reports whether it could.
 func (c *compiler) arithmetic() bool {
 	in := c.cur
+	if len(in.Types) == 0 || len(in.Args) == 0 {
+		return false
+	}
 	t := in.Types[0]
 	if t == ptx.Pred {
 		return c.predicateLogic()
-	}
-	if len(in.Args) == 0 {
-		return false
 	}
 	f, ok := c.function(t)
 	if !ok {

@@ -245,7 +245,6 @@ func (c *compiler) asyncCopy() {
 		c.refuse("cannot copy %d bytes", size)
 	}
 	_, m := c.memStart(kAsyncCopy)
-	c.prog.usesAsync = true
 	m.size = size
 	var wideSrc bool
 	c.address(&m.base, &m.offset, &m.wide, in.Args[0])

@@ -214,7 +214,7 @@ func (d *Driver) syncAll() error {
 	return d.hostWaits(all)
 }
 
-// Close gives everything back. It returns the device's fault, if there was one that no call has returned.
+// Close gives everything back.
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

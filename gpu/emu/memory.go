@@ -30,11 +30,11 @@ type allocation struct {
 	base    uint64
 	size    uint64 // bytes that may be accessed
 	data    []byte
-	init    []byte        // 1 for every byte that has been written
-	allInit atomic.Bool   // all of init is 1
-	shadow  []uint64      // race check, see race_global.go
-	retired bool          // cached by a pool: nobody's
-	history []streamTouch // accesses by streams, see stream.go
+	init    []byte                   // 1 for every byte that has been written
+	allInit atomic.Bool              // all of init is 1
+	shadow  atomic.Pointer[[]uint64] // race check, see race_global.go; made when first needed
+	retired bool                     // cached by a pool: nobody's
+	history []streamTouch            // accesses by streams, see stream.go
 }
 
 func (a *allocation) String() string {
@@ -65,6 +65,21 @@ func fill(b []byte, v byte) {
 	for i := range b {
 		b[i] = v
 	}
+}
+
+// shadowOf returns the race check's shadow, at least grains long. A launch needs one length, so it grows between launches only.
+func (m *memory) shadowOf(a *allocation, grains int) []uint64 {
+	if s := a.shadow.Load(); s != nil && len(*s) >= grains {
+		return *s
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := a.shadow.Load(); s != nil && len(*s) >= grains { // another worker was faster
+		return *s
+	}
+	s := make([]uint64, grains)
+	a.shadow.Store(&s)
+	return s
 }
 
 // firstUninit returns the first byte of the range that was never written, or -1.

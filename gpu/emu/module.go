@@ -134,6 +134,17 @@ func (f *function) takeWorkers(n int) []*worker {
 	return out
 }
 
+// giveBack keeps workers for the next launch.
+func (f *function) giveBack(workers []*worker) {
+	for _, wk := range workers {
+		wk.l, wk.lastAlloc, wk.mem = nil, nil, nil
+		clear(wk.touched)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.idle = append(f.idle, workers...)
+}
+
 // Launch runs the kernel at once and returns its fault, if any.
 func (f *function) Launch(cfg gpu.LaunchConfig) error {
 	if err := cfg.Validate(f.prog.name, f.d.props, f.Attributes(), f.dynamicLimit()); err != nil {
@@ -156,43 +167,28 @@ func (f *function) Launch(cfg gpu.LaunchConfig) error {
 	if d.launches > launchLimit { // shadow words hold 16 bits of it
 		d.launches = 1
 		for _, a := range d.mem.live {
-			clear(a.shadow)
+			a.shadow.Store(nil)
 		}
 	}
 	l := &launch{prog: f.prog, cfg: cfg, mem: d.mem, checks: d.opts.Checks, blocks: cfg.Blocks(), epoch: d.launches, args: args}
-	if l.checks.Race && l.blocks > 1 {
-		for _, a := range d.mem.live {
-			if grains := (len(a.data) + f.prog.globalGrain - 1) / f.prog.globalGrain; len(a.shadow) < grains {
-				a.shadow = make([]uint64, grains)
-			}
-		}
-	}
 	workers := f.takeWorkers(min(d.opts.Workers, l.blocks))
 	fault := l.run(workers)
 	s.advance()
-	report := Report{Kernel: f.prog.name, Grid: cfg.Grid, Block: cfg.Block, Registers: f.prog.liveRegs, Shared: f.prog.static + cfg.SharedBytes}
-	report.Lines = make([]LineCount, len(f.prog.sources))
-	for i, src := range f.prog.sources {
-		report.Lines[i].Line, report.Lines[i].Opcode = src.line, src.opcode
-	}
-	report.Lines = report.Lines[:len(report.Lines)-1]
-	report.Counters.Launches, report.Counters.Blocks = 1, int64(l.blocks)
+	counters := Counters{Launches: 1, Blocks: int64(l.blocks)}
 	for _, wk := range workers {
-		wk.collect(&report.Counters, append(report.Lines, LineCount{}))
+		wk.collect(&counters)
 		for _, t := range wk.touched {
 			if fault == nil {
 				fault = s.access(f.prog.name, t.a, t.read, t.write)
 			}
 		}
-		wk.l = nil
 	}
-	f.mu.Lock()
-	f.idle = append(f.idle, workers...)
-	f.mu.Unlock()
-	d.totals.Add(report.Counters)
+	d.totals.Add(counters)
 	if d.opts.OnLaunch != nil {
-		d.opts.OnLaunch(report)
+		d.opts.OnLaunch(Report{Kernel: f.prog.name, Grid: cfg.Grid, Block: cfg.Block, Counters: counters, Lines: f.prog.lines(workers),
+			Registers: f.prog.liveRegs, Shared: f.prog.static + cfg.SharedBytes})
 	}
+	f.giveBack(workers)
 	if fault != nil {
 		d.fault = fault
 		return &gpu.Error{Op: "launch", Kernel: f.prog.name, Err: fault}

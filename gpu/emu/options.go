@@ -37,7 +37,7 @@ type Options struct {
 	Memory  int64 // bytes of device memory; 0: 2 GiB
 	SM      int   // compute capability, 80 for 8.0; 0: 80
 	Workers int   // goroutines that run blocks; 0: GOMAXPROCS
-	// OnLaunch, if set, receives every launch's counts.
+	// OnLaunch, if set, receives every launch's counts. It must not call the driver.
 	OnLaunch func(Report)
 }
 

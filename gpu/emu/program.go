@@ -150,7 +150,6 @@ type program struct {
 	liveRegs    int // most 32-bit registers live at once, 64-bit ones counted twice
 	sharedGrain int // smallest shared access, the race check's resolution
 	globalGrain int
-	usesAsync   bool
 }
 
 // Predicates 0 and 1 are constants.

@@ -6,7 +6,8 @@ import (
 	"emdiff/gpu/ptx"
 )
 
-// Blocks of one launch are not ordered: no block may touch what another one writes, unless both use atomics. One shadow word per
+// Blocks of one launch are not ordered: no block may touch what another one writes, unless both use atomics. Fences and flags are
+// not followed: a kernel whose last block reads what the others wrote is reported, and should be two launches. One shadow word per
 // grain (the kernel's smallest global access) and launch:
 //
 //	bits  0..22  reader: 0 none, block+1, or manyBlocks      bit 23  unused
@@ -90,18 +91,19 @@ func (w *warp) checkGlobal(r *request, a *allocation) {
 		return
 	}
 	launch, me := wk.l.epoch, uint64(wk.blockIndex+1)
+	shadow := wk.l.mem.shadowOf(a, (len(a.data)+wk.prog.globalGrain-1)>>wk.globalShift)
 	for l := r.mask; l != 0; l &= l - 1 {
 		i := first(l)
 		from := (wk.addr[i] - a.base) >> wk.globalShift
 		to := (wk.addr[i] - a.base + r.bytes) >> wk.globalShift
 		for g := from; g < to; g++ {
 			for {
-				old := atomic.LoadUint64(&a.shadow[g])
+				old := atomic.LoadUint64(&shadow[g])
 				e, race := nextState(old, launch, me, kind)
 				if race {
 					w.reportGlobalRace(r, i, kind, old)
 				}
-				if e == old || atomic.CompareAndSwapUint64(&a.shadow[g], old, e) {
+				if e == old || atomic.CompareAndSwapUint64(&shadow[g], old, e) {
 					break
 				}
 			}

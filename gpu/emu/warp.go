@@ -37,7 +37,6 @@ type warp struct {
 	waiting  []group
 	state    status
 	barrier  *inst // at which it waits
-	left     int   // lanes exited
 
 	local     []byte
 	copies    []asyncCopy

@@ -333,32 +333,28 @@ func (wk *worker) passBarrier() bool {
 	return true
 }
 
-// collect adds the worker's counts to the launch's counters and lines.
-func (wk *worker) collect(c *Counters, lines []LineCount) {
+// counted reports whether pc is the compiled instruction that stands for its PTX instruction: the first of those made from it.
+func (p *program) counted(pc int) bool {
+	return (pc == 0 || p.code[pc-1].src != p.code[pc].src) && int(p.code[pc].src) < len(p.sources)-1
+}
+
+// collect adds the worker's counts to the launch's.
+func (wk *worker) collect(c *Counters) {
 	p := wk.prog
 	for pc := range p.code {
+		if !p.counted(pc) {
+			continue
+		}
 		in := &p.code[pc]
-		if pc > 0 && p.code[pc-1].src == in.src { // one PTX instruction compiled to several counts once
-			continue
-		}
-		src := p.sources[in.src]
-		n := wk.execs[pc]
-		if src.opcode == "end" {
-			continue
-		}
+		src, n := p.sources[in.src], wk.execs[pc]
 		c.ThreadInstructions += n
 		c.WarpInstructions += wk.issues[pc]
 		c.ByClass[src.class] += n
 		c.FLOPs += n * int64(src.flops)
-		line := &lines[in.src]
-		line.ThreadInstructions += n
-		line.WarpInstructions += wk.issues[pc]
-		if in.mem == nil || in.kind > kLdMatrix {
+		if !in.kind.hasTraffic() {
 			continue
 		}
 		s := wk.stats[in.mem.index]
-		line.Global.add(s.global)
-		line.Shared.add(s.shared)
 		switch in.kind {
 		case kLoad, kLdMatrix:
 			c.GlobalLoads.add(s.global)
@@ -376,4 +372,33 @@ func (wk *worker) collect(c *Counters, lines []LineCount) {
 	c.Branches += wk.branches
 	c.DivergentBranches += wk.divergent
 	c.Barriers += wk.barriers
+}
+
+// lines returns what each PTX instruction did on all workers.
+func (p *program) lines(workers []*worker) []LineCount {
+	out := make([]LineCount, len(p.sources)-1)
+	for i := range out {
+		out[i].Line, out[i].Opcode = p.sources[i].line, p.sources[i].opcode
+	}
+	for pc := range p.code {
+		if !p.counted(pc) {
+			continue
+		}
+		in := &p.code[pc]
+		line := &out[in.src]
+		for _, wk := range workers {
+			line.ThreadInstructions += wk.execs[pc]
+			line.WarpInstructions += wk.issues[pc]
+			if in.kind.hasTraffic() {
+				line.Global.add(wk.stats[in.mem.index].global)
+				line.Shared.add(wk.stats[in.mem.index].shared)
+			}
+		}
+	}
+	return out
+}
+
+// hasTraffic reports whether an instruction keeps memory statistics.
+func (k kind) hasTraffic() bool {
+	return k >= kLoad && k <= kLdMatrix && k != kAsyncCommit && k != kAsyncWait
 }
