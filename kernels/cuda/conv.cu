@@ -13,95 +13,8 @@
 //
 // The forward pass and the input gradient add in the same order, k ascending, on every rung: their bits agree. The weight gradient is
 // split over chunks of output pixels (grid z) whose length depends on the layer alone, and the partial sums are added in order.
+#include "conv.cuh"
 #include "gemm.cuh"
-
-struct Conv {
-  int pixels;                      // rows of the product: output pixels, or input pixels for inputgrad
-  int h, w, cin, cout, kh, kw;     // of x and of the kernel
-  int stride, top, left, oh, ow;   // padding above and to the left; y is oh x ow
-  int xs, ys;                      // floats per pixel of x and y
-};
-#define CONV_PARAMS \
-  int pixels, int h, int w, int cin, int cout, int kh, int kw, int stride, int top, int left, int oh, int ow, int xs, int ys
-#define CONV Conv{pixels, h, w, cin, cout, kh, kw, stride, top, left, oh, ow, xs, ys}
-
-// get4 fetches four neighbours of which the first `count` exist: V = 4, all or none.
-template <int V> DEVICE float4 get4(const float* p, int count) {
-  float4 v = 0;
-  if (V == 4) {
-    if (count > 0) v = load4(p);
-  } else {
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-      if (e < count) v[e] = p[e];
-    }
-  }
-  return v;
-}
-
-// Epilogue: y = act(z + bias[o] + image_bias[m / image_pixels][o] + residual[m,o]).
-struct Epilogue {
-  const float *bias, *image_bias, *residual;
-  int residual_stride, image_pixels, act;
-
-  // finish completes four neighbours o of output pixel m, of which `count` exist.
-  template <int V> METHOD float4 finish(float4 z, const Conv& p, int m, int o, int count) const {
-    if (bias) z += get4<V>(bias + o, count);
-    if (image_bias) z += get4<V>(image_bias + (i64)(m / image_pixels) * p.cout + o, count);
-    if (residual) z += get4<V>(residual + (i64)m * residual_stride + o, count);
-    if (act) {
-#pragma unroll
-      for (int e = 0; e < 4; e++) z[e] = silu(z[e]);
-    }
-    return z;
-  }
-};
-#define EPILOGUE_PARAMS \
-  const float *bias, const float *image_bias, const float *residual, int residual_stride, int image_pixels, int act
-#define EPILOGUE Epilogue{bias, image_bias, residual, residual_stride, image_pixels, act}
-
-// Place is a pixel of a batch of images of height h and width w.
-struct Place {
-  int n, i, j;
-};
-DEVICE Place place(int m, int h, int w) {
-  int row = m / w, n = row / h;
-  return {n, row - n * h, m - row * w};
-}
-
-// Taps maps a pixel of one image and a tap to the pixel of the other that it multiplies, or -1.
-
-struct ToInput {  // from an output pixel to x
-  static METHOD int channels(const Conv& p) { return p.cin; }
-  static METHOD int stride(const Conv& p) { return p.xs; }
-  static METHOD Place start(const Conv& p, int m) {
-    Place q = place(m, p.oh, p.ow);
-    return {q.n, q.i * p.stride - p.top, q.j * p.stride - p.left};
-  }
-  static METHOD int pixel(const Conv& p, Place q, int a, int b) {
-    int i = q.i + a, j = q.j + b;
-    return i >= 0 && i < p.h && j >= 0 && j < p.w ? (q.n * p.h + i) * p.w + j : -1;
-  }
-};
-
-struct ToOutput {  // from an input pixel to dy
-  static METHOD int channels(const Conv& p) { return p.cout; }
-  static METHOD int stride(const Conv& p) { return p.ys; }
-  static METHOD Place start(const Conv& p, int m) {
-    Place q = place(m, p.h, p.w);
-    return {q.n, q.i + p.top, q.j + p.left};
-  }
-  static METHOD int pixel(const Conv& p, Place q, int a, int b) {
-    int i = q.i - a, j = q.j - b;
-    if (p.stride > 1) {
-      int u = i / p.stride, v = j / p.stride;
-      if (u * p.stride != i || v * p.stride != j) return -1;
-      i = u;
-      j = v;
-    }
-    return i >= 0 && i < p.oh && j >= 0 && j < p.ow ? (q.n * p.oh + i) * p.ow + j : -1;
-  }
-};
 
 // Naive rung.
 
@@ -164,228 +77,24 @@ KERNEL(THREADS) conv2d_weightgrad_f32_reduce(float* dw, const float* parts, int 
   put(dw + i, z, accumulate);
 }
 
-// Operands of the implicit GEMM.
-
-// Odometer counts in three digits, the fast one c below nc, b below nb, and moves on by a fixed step without a loop.
-struct Odometer {
-  int a, b, c, nb, nc, da, db, dc;
-  METHOD Odometer(int start, int step, int nb, int nc) : nb(nb), nc(nc) {
-    split(start, a, b, c);
-    split(step, da, db, dc);
-  }
-  METHOD void split(int v, int& high, int& middle, int& low) const {
-    int rest = v / nc;
-    low = v - rest * nc;
-    high = rest / nb;
-    middle = rest - high * nb;
-  }
-  METHOD void advance() {
-    a += da, b += db, c += dc;
-    if (c >= nc) c -= nc, b++;
-    if (b >= nb) b -= nb, a++;
-  }
-  METHOD void increment() {
-    if (++c < nc) return;
-    c = 0;
-    if (++b == nb) b = 0, a++;
-  }
-};
-
-// Im2Col is the A operand of forward (Map = ToInput) and inputgrad (ToOutput): row m, k = (a, b, channel), contiguous along k. A thread
-// stays in its row, so it finds a pixel only when its tap changes.
-template <int Q, int V, class Map> struct Im2Col {
-  typedef AlongK<Q> Order;
-  const Conv& p;
-  const float *base, *pixel;  // pixel is null where the tap falls on padding
-  Place q;
-  Odometer k;
-  bool valid;
-
-  METHOD Im2Col(const Conv& p, const float* base) : p(p), base(base), k(Order::k(), Tile<Q>::DEPTH, p.kw, Map::channels(p)) {
-    int m = block_x() * Tile<Q>::WIDTH + Order::i();
-    valid = m < p.pixels;
-    q = Map::start(p, valid ? m : 0);
-    find();
-  }
-  METHOD void find() {
-    int i = valid && k.a < p.kh ? Map::pixel(p, q, k.a, k.b) : -1;
-    pixel = i < 0 ? 0 : base + (i64)i * Map::stride(p);
-  }
-  METHOD void next() {
-    int a = k.a, b = k.b;
-    k.advance();
-    if (k.a != a || k.b != b) find();
-  }
-  METHOD float4 get() {
-    float4 v = 0;
-    if (V == 4) {
-      if (pixel) v = load4(pixel + k.c);
-      return v;
-    }
-    Im2Col s = *this;  // four consecutive k may belong to different taps
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-      if (s.pixel) v[e] = s.pixel[s.k.c];
-      s.k.increment();
-      if (s.k.c == 0) s.find();
-    }
-    return v;
-  }
-};
-
-// Weights is the B operand of forward: row k, column o, contiguous along o.
-template <int Q, int V> struct Weights {
-  typedef AlongI<Q> Order;
-  const float* at;
-  int k, depth, cout, count;
-  METHOD Weights(const Conv& p, const float* w) : k(Order::k()), depth(p.kh * p.kw * p.cin), cout(p.cout) {
-    int o = block_y() * Tile<Q>::WIDTH + Order::i();
-    count = cout - o;
-    at = w + (i64)k * cout + o;
-  }
-  METHOD void next() {
-    k += Tile<Q>::DEPTH;
-    at += (i64)Tile<Q>::DEPTH * cout;
-  }
-  METHOD float4 get() { return get4<V>(at, k < depth ? count : 0); }
-};
-
-// WeightsByOutput is the B operand of inputgrad: k = (tap, o), column c: contiguous along k.
-template <int Q, int V> struct WeightsByOutput {
-  typedef AlongK<Q> Order;
-  const float* w;
-  int cin, c;
-  Odometer k;  // a stays 0 until the taps are over
-  METHOD WeightsByOutput(const Conv& p, const float* w)
-      : w(w), cin(p.cin), c(block_y() * Tile<Q>::WIDTH + Order::i()), k(Order::k(), Tile<Q>::DEPTH, p.kh * p.kw, p.cout) {}
-  METHOD void next() { k.advance(); }
-  METHOD float4 get() {
-    float4 v = 0;
-    if (V == 4) {
-      if (c < cin && k.a == 0) v = load4(at(k));
-      return v;
-    }
-    Odometer s = k;
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-      if (c < cin && s.a == 0) v[e] = *at(s);
-      s.increment();
-    }
-    return v;
-  }
-  METHOD const float* at(const Odometer& k) const { return w + ((i64)k.b * cin + c) * k.nc + k.c; }
-};
-
-// Chunk is the range of output pixels that a block of weightgrad adds up.
-struct Chunk {
-  int first, last;
-  METHOD Chunk(const Conv& p, int chunk) : first(block_z() * chunk), last(min(first + chunk, p.pixels)) {}
-};
-
-// Patches is the A operand of weightgrad: k = output pixel, row r = (a, b, c), contiguous along r.
-template <int Q, int V> struct Patches {
-  typedef AlongI<Q> Order;
-  static const int TAPS = V == 4 ? 1 : 4;  // four neighbouring rows share a tap if V = 4
-  const Conv& p;
-  const float* x;
-  int m, last, a[TAPS], b[TAPS], c[TAPS];
-  Odometer pixel;  // image, row, column of output pixel m
-  METHOD Patches(const Conv& p, const float* x, Chunk chunk)
-      : p(p), x(x), m(chunk.first + Order::k()), last(chunk.last), pixel(m, Tile<Q>::DEPTH, p.oh, p.ow) {
-    for (int e = 0; e < TAPS; e++) {
-      int r = block_x() * Tile<Q>::WIDTH + Order::i() + e, tap = r / p.cin;
-      c[e] = r - tap * p.cin;
-      a[e] = tap / p.kw;  // kh or more: there is no such row
-      b[e] = tap - a[e] * p.kw;
-    }
-  }
-  METHOD void next() {
-    m += Tile<Q>::DEPTH;
-    pixel.advance();
-  }
-  METHOD const float* find(int e) const {
-    if (a[e] >= p.kh || m >= last) return 0;
-    int i = ToInput::pixel(p, Place{pixel.a, pixel.b * p.stride - p.top, pixel.c * p.stride - p.left}, a[e], b[e]);
-    return i < 0 ? 0 : x + (i64)i * p.xs + c[e];
-  }
-  METHOD float4 get() {
-    float4 v = 0;
-    if (V == 4) {
-      const float* at = find(0);
-      if (at) v = load4(at);
-      return v;
-    }
-#pragma unroll
-    for (int e = 0; e < TAPS; e++) {
-      const float* at = find(e);
-      if (at) v[e] = *at;
-    }
-    return v;
-  }
-};
-
-// Cotangents is the B operand of weightgrad: k = output pixel, column o, contiguous along o.
-template <int Q, int V> struct Cotangents {
-  typedef AlongI<Q> Order;
-  const float* at;
-  int m, last, count;
-  i64 step;
-  METHOD Cotangents(const Conv& p, const float* dy, Chunk chunk) : m(chunk.first + Order::k()), last(chunk.last), step((i64)Tile<Q>::DEPTH * p.ys) {
-    int o = block_y() * Tile<Q>::WIDTH + Order::i();
-    count = p.cout - o;
-    at = dy + (i64)m * p.ys + o;
-  }
-  METHOD void next() {
-    m += Tile<Q>::DEPTH;
-    at += step;
-  }
-  METHOD float4 get() { return get4<V>(at, m < last ? count : 0); }
-};
+// Tiled rungs.
 
 // Steps of the tile engine over a depth.
 template <int Q> DEVICE int steps(int depth) { return (depth + Tile<Q>::DEPTH - 1) / Tile<Q>::DEPTH; }
 
-// write4 stores the first `count` of four values, V = 4: all or none.
-template <int V> DEVICE void write4(float* p, float4 v, int count, int accumulate) {
-  if (V == 4) {
-    if (count > 0) put4(p, v, accumulate);
-  } else {
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-      if (e < count) put(p + e, v[e], accumulate);
-    }
-  }
-}
-
 template <int Q, int V> DEVICE void forward(float* y, const float* x, const float* w, const Conv& p, const Epilogue& epilogue) {
-  float4 sum[4 * Q][Q] = {};
-  multiply<Q>(Im2Col<Q, V, ToInput>(p, x), Weights<Q, V>(p, w), steps<Q>(p.kh * p.kw * p.cin), sum);
-  each_row<Q>(sum, [&](int row, int column, float4 z) {
-    int m = block_x() * Tile<Q>::WIDTH + row, o = block_y() * Tile<Q>::WIDTH + column;
-    if (m >= p.pixels || o >= p.cout) return;
-    write4<V>(y + (i64)m * p.ys + o, epilogue.template finish<V>(z, p, m, o, p.cout - o), p.cout - o, 0);
-  });
+  multiply<Q>(Im2Col<AlongK<Q>, V, ToInput>(p, x), Weights<AlongI<Q>, V>(p, w), steps<Q>(p.kh * p.kw * p.cin), ForwardOutput<V>{y, p, epilogue});
 }
 
 template <int Q, int V> DEVICE void inputgrad(float* dx, const float* dy, const float* w, const Conv& p, int accumulate) {
-  float4 sum[4 * Q][Q] = {};
-  multiply<Q>(Im2Col<Q, V, ToOutput>(p, dy), WeightsByOutput<Q, V>(p, w), steps<Q>(p.kh * p.kw * p.cout), sum);
-  each_row<Q>(sum, [&](int row, int column, float4 z) {
-    int m = block_x() * Tile<Q>::WIDTH + row, c = block_y() * Tile<Q>::WIDTH + column;
-    if (m < p.pixels) write4<V>(dx + (i64)m * p.xs + c, z, p.cin - c, accumulate);
-  });
+  multiply<Q>(Im2Col<AlongK<Q>, V, ToOutput>(p, dy), WeightsByOutput<AlongK<Q>, V>(p, w), steps<Q>(p.kh * p.kw * p.cout),
+              InputGradOutput<V>{dx, p, accumulate});
 }
 
 template <int Q, int V> DEVICE void weightgrad(float* dw, const float* x, const float* dy, const Conv& p, int length, int accumulate) {
-  float4 sum[4 * Q][Q] = {};
   Chunk chunk(p, length);
-  int rows = p.kh * p.kw * p.cin;
-  multiply<Q>(Patches<Q, V>(p, x, chunk), Cotangents<Q, V>(p, dy, chunk), steps<Q>(chunk.last - chunk.first), sum);
-  float* part = dw + (i64)block_z() * rows * p.cout;
-  each_row<Q>(sum, [&](int row, int column, float4 z) {
-    int r = block_x() * Tile<Q>::WIDTH + row, o = block_y() * Tile<Q>::WIDTH + column;
-    if (r < rows) write4<V>(part + (i64)r * p.cout + o, z, p.cout - o, accumulate);
-  });
+  multiply<Q>(Patches<AlongI<Q>, V>(p, x, chunk), Cotangents<AlongI<Q>, V>(p, dy, chunk), steps<Q>(chunk.last - chunk.first),
+              WeightGradOutput<V>{dw, p, accumulate});
 }
 
 // Grid: tiles of rows on x, tiles of columns on y, chunks of output pixels on z.

@@ -22,6 +22,7 @@ template <int Q> struct Tile {
 // AlongK and AlongI say which four values of a tile the thread fetches and how it stores them.
 
 template <int Q> struct AlongK {  // operand contiguous along k: four k of one row
+  static const int WIDTH = Tile<Q>::WIDTH, DEPTH = Tile<Q>::DEPTH;
   static METHOD int i() { return thread_x() / (Tile<Q>::DEPTH / 4); }
   static METHOD int k() { return thread_x() % (Tile<Q>::DEPTH / 4) * 4; }
   static METHOD void store(float* tile, float4 v) {
@@ -30,6 +31,7 @@ template <int Q> struct AlongK {  // operand contiguous along k: four k of one r
 };
 
 template <int Q> struct AlongI {  // operand contiguous along the tile's width: four neighbours of one k
+  static const int WIDTH = Tile<Q>::WIDTH, DEPTH = Tile<Q>::DEPTH;
   static METHOD int i() { return thread_x() % (Tile<Q>::WIDTH / 4) * 4; }
   static METHOD int k() { return thread_x() / (Tile<Q>::WIDTH / 4); }
   static METHOD void store(float* tile, float4 v) { store4(tile + Tile<Q>::at(k(), i()), v); }
@@ -42,9 +44,10 @@ template <int Q> struct Squares {
   static METHOD int column(int square) { return thread_x() / 32 % 2 * 32 * Q + square * 32 + thread_x() % 8 * 4; }
 };
 
-// multiply adds the product of `steps` tiles to sum. A and B fetch four values of a tile with get() and move on with next(); their Order
-// is AlongK or AlongI.
-template <int Q, class A, class B> DEVICE void multiply(A a, B b, int steps, float4 (&sum)[4 * Q][Q]) {
+// multiply gives out(row, column, four neighbouring sums) every part of the product of `steps` tiles that the thread has. A and B fetch
+// four values of a tile with get() and move on with next(); their Order is AlongK or AlongI.
+template <int Q, class A, class B, class Output> DEVICE void multiply(A a, B b, int steps, const Output& out) {
+  float4 sum[4 * Q][Q] = {};
   __shared__ __attribute__((aligned(16))) float a_tile[2][Tile<Q>::SIZE], b_tile[2][Tile<Q>::SIZE];
   A::Order::store(a_tile[0], a.get());
   B::Order::store(b_tile[0], b.get());
@@ -82,13 +85,10 @@ template <int Q, class A, class B> DEVICE void multiply(A a, B b, int steps, flo
     }
     barrier();
   }
-}
-
-// each_row calls write(row, column, four sums) for every row of every square of the thread; row and column count from the tile's corner.
-template <int Q, class Write> DEVICE void each_row(float4 (&sum)[4 * Q][Q], Write write) {
 #pragma unroll
   for (int r = 0; r < 4 * Q; r++) {
 #pragma unroll
-    for (int q = 0; q < Q; q++) write(Squares<Q>::row(r / 4) + r % 4, Squares<Q>::column(q), sum[r][q]);
+    for (int q = 0; q < Q; q++)
+      out(block_x() * Tile<Q>::WIDTH + Squares<Q>::row(r / 4) + r % 4, block_y() * Tile<Q>::WIDTH + Squares<Q>::column(q), sum[r][q]);
   }
 }
