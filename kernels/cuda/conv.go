@@ -32,19 +32,19 @@ func (l layer) outputs() int { return l.N * l.OutH() * l.OutW() }
 func (s *set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv) {
 	l := newLayer(p)
 	residualStride := stride(e.ResidualStride, p.Cout)
-	shape := product{rows: l.outputs(), columns: l.Cout, vector: l.vector() && (e.Residual == nil || fours(residualStride))}
+	shape := product{l.outputs(), l.Cout, l.vector() && (e.Residual == nil || fours(residualStride)), p.Precision}
 	v := s.chooseProduct(shape)
 	args := append([]any{y, x, w}, l.args(l.outputs())...)
 	args = append(args, e.Bias, e.ImageBias, e.Residual, residualStride, l.imagePixels, int(e.Act))
-	s.launch("conv2d_forward_f32_"+v.name, v.grid(shape, 1), args...)
+	s.launch("conv2d_forward_"+v.name, v.grid(shape, 1), args...)
 }
 
 func (s *set) Conv2DInputGrad(dx, dy, w kernels.Buffer, p kernels.Conv) {
 	l := newLayer(p)
-	shape := product{rows: l.inputs(), columns: l.Cin, vector: l.vector()}
+	shape := product{l.inputs(), l.Cin, l.vector(), p.Precision}
 	v := s.chooseProduct(shape)
 	args := append([]any{dx, dy, w}, l.args(l.inputs())...)
-	s.launch("conv2d_inputgrad_f32_"+v.name, v.grid(shape, 1), append(args, p.Accumulate)...)
+	s.launch("conv2d_inputgrad_"+v.name, v.grid(shape, 1), append(args, p.Accumulate)...)
 }
 
 // weightChunk is how many output pixels one block of the weight gradient adds up: few for small layers, whose tiles alone would not fill
@@ -53,13 +53,13 @@ func weightChunk(rows, columns int) int { return 128 * max(8, ceil(rows, 64)*cei
 
 func (s *set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	l := newLayer(p)
-	shape := product{rows: p.KH * p.KW * p.Cin, columns: p.Cout, vector: l.vector()}
+	shape := product{p.KH * p.KW * p.Cin, p.Cout, l.vector(), p.Precision}
 	v := s.chooseProduct(shape)
 	chunk := weightChunk(shape.rows, shape.columns)
 	chunks := ceil(l.outputs(), chunk)
 	call := func(dw any, accumulate bool) {
 		args := append([]any{dw, x, dy}, l.args(l.outputs())...)
-		s.launch("conv2d_weightgrad_f32_"+v.name, v.grid(shape, chunks), append(args, chunk, accumulate)...)
+		s.launch("conv2d_weightgrad_"+v.name, v.grid(shape, chunks), append(args, chunk, accumulate)...)
 	}
 	if chunks == 1 {
 		call(dw, p.Accumulate)
@@ -94,12 +94,15 @@ func (s *set) MatMul(c, a, b kernels.Buffer, p kernels.MatMul) {
 		bRow, bColumn, kernel = 1, p.K, kernel[:1]+"t"
 	}
 	g := grid{x: ceil(p.M, 64), y: ceil(p.N, 64)}
-	if s.options.Rung == "naive" {
+	switch {
+	case p.Precision != kernels.PrecisionF32:
+		g.x, g.y, kernel = ceil(p.M, 128), ceil(p.N, 128), "anytensor"+kernel
+	case s.options.Rung == "naive":
 		g, kernel = flat(p.M*p.N), "naive"
-	} else {
+	default:
 		kernel = "any64" + kernel
 	}
 	g.z = p.Batch
-	s.launch("matmul_forward_f32_"+kernel, g, c, a, b, p.M, p.N, p.K, aRow, aColumn, bRow, bColumn,
+	s.launch("matmul_forward_"+p.Precision.String()+"_"+kernel, g, c, a, b, p.M, p.N, p.K, aRow, aColumn, bRow, bColumn,
 		int64(p.StrideA), int64(p.StrideB), int64(p.StrideC), p.Alpha, p.Accumulate)
 }

@@ -7,10 +7,13 @@ PTX_CLANG_VERSION := 19.1.7
 PTX_FLAGS := -x cuda --cuda-device-only -S -nocudainc -nocudalib -O3 -std=c++17 -ffp-contract=off \
 	-mllvm -disable-block-placement -Wall -Wextra -Werror
 PTX_FLAGS_sm70 := --cuda-gpu-arch=sm_70 --cuda-feature=+ptx70
+PTX_FLAGS_sm80 := --cuda-gpu-arch=sm_80 --cuda-feature=+ptx70
 PTX_SOURCES_sm70 := attention conv elementwise images layout matmul norm optim physics random
+PTX_SOURCES_sm80 := convtensor matmultensor
 
 .PHONY: ptx
 ptx: ## rebuild kernels/cuda/ptx from the CUDA sources (clang-19)
 	@version=$$($(PTX_CLANG) -dumpversion) && test "$$version" = "$(PTX_CLANG_VERSION)" || \
 		{ echo "ptx: $(PTX_CLANG) is version $$version, the committed PTX is from $(PTX_CLANG_VERSION): install Debian's clang-19"; exit 1; }
-	@$(foreach source,$(PTX_SOURCES_sm70),sh kernels/cuda/ptx.sh $(PTX_CLANG) $(PTX_CLANG_VERSION) $(source) sm70 "$(PTX_FLAGS) $(PTX_FLAGS_sm70)" &&) true
+	@$(foreach target,sm70 sm80,$(foreach source,$(PTX_SOURCES_$(target)), \
+		sh kernels/cuda/ptx.sh $(PTX_CLANG) $(PTX_CLANG_VERSION) $(source) $(target) "$(PTX_FLAGS) $(PTX_FLAGS_$(target))" &&)) true

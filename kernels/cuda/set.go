@@ -61,8 +61,10 @@ func (s *set) Name() string {
 	return "cuda/" + name
 }
 
-// Supports reports whether products of this precision have a kernel.
-func (s *set) Supports(p kernels.Precision) bool { return p == kernels.PrecisionF32 }
+// Supports reports whether products of this precision have a kernel: the reduced ones run on the tensor cores of Ampere and newer.
+func (s *set) Supports(p kernels.Precision) bool {
+	return p == kernels.PrecisionF32 || s.driver.Properties().SM() >= 80 && productVariants[p] != nil
+}
 
 // fail makes err the failure of the Set, if it is the first.
 func (s *set) fail(err error) {

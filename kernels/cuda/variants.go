@@ -1,9 +1,12 @@
 package cuda
 
+import "emdiff/kernels"
+
 // product is the shape of a matrix product as the choice of a kernel sees it.
 type product struct {
 	rows, columns int  // of the result
 	vector        bool // 128-bit loads are possible: everything contiguous is a multiple of four floats long
+	precision     kernels.Precision
 }
 
 // variant is a rung of the product ladder and when to take it.
@@ -14,28 +17,38 @@ type variant struct {
 	rows, columns int  // taken from this size on
 }
 
-// productVariants is the table of convolution and linear layers: the first that fits is taken. All rungs add in the same order, so the
-// choice changes no bit of a result.
-var productVariants = []variant{
-	{name: "tile128", tile: 128, vector: true, rows: 2048, columns: 96},
-	{name: "tile64", tile: 64, vector: true},
-	{name: "any64", tile: 64},
-	{name: "naive", rows: 1 << 62}, // only when asked for
+// never is a size that keeps a rung for those who ask for it.
+const never = 1 << 62
+
+// productVariants is the table of convolution and linear layers: the first that fits is taken. The rungs of a precision add in the same
+// order, so the choice changes no bit of a result.
+var productVariants = map[kernels.Precision][]variant{
+	kernels.PrecisionF32: {
+		{name: "tile128", tile: 128, vector: true, rows: 2048, columns: 96},
+		{name: "tile64", tile: 64, vector: true},
+		{name: "any64", tile: 64},
+		{name: "naive", rows: never},
+	},
+	kernels.PrecisionTF32: {{name: "tensor", tile: 128, vector: true}, {name: "anytensor", tile: 128}},
+	kernels.PrecisionBF16: {{name: "tensor", tile: 128, vector: true}, {name: "anytensor", tile: 128}},
 }
 
-// chooseProduct looks the table up; the rung of the options comes first where the shape allows it.
+// chooseProduct looks the table up; the rung of the options comes first where the shape allows it. The name is the end of the kernel's:
+// type and variant.
 func (s *set) chooseProduct(p product) variant {
-	for _, v := range productVariants {
-		if v.name == s.options.Rung && (p.vector || !v.vector) {
-			return v
+	var chosen *variant
+	table := productVariants[p.precision]
+	for i, v := range table {
+		if v.vector && !p.vector {
+			continue
+		}
+		if v.name == s.options.Rung || chosen == nil && p.rows >= v.rows && p.columns >= v.columns {
+			chosen = &table[i]
 		}
 	}
-	for _, v := range productVariants {
-		if (p.vector || !v.vector) && p.rows >= v.rows && p.columns >= v.columns {
-			return v
-		}
-	}
-	panic("cuda: no product variant fits, the table lacks its last row")
+	v := *chosen // the last row of a table that is not kept back fits every shape
+	v.name = p.precision.String() + "_" + v.name
+	return v
 }
 
 // grid is the launch of a product; chunks is its split of the depth.
