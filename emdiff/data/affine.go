@@ -25,6 +25,10 @@ func spanning(lo, hi float64) Affine {
 	return Affine{Scale: half, Offset: lo + half}
 }
 
+// resolves reports whether the range is wide enough beside its offset for the map to be exact in
+// float32: the offset is rounded by 2^-53 of its size, which moves x by at most 2^-25.
+func (a Affine) resolves() bool { return a.Scale > 0 && a.Scale >= math.Abs(a.Offset)*0x1p-28 }
+
 // Apply maps a stored value to the scale of a set.
 func (a Affine) Apply(stored float64) float32 { return float32((stored - a.Offset) / a.Scale) }
 
@@ -75,8 +79,8 @@ func parseRange(text string) (valueRange, error) {
 	switch {
 	case !found || errLo != nil || errHi != nil:
 		return refuse("is no range of values")
-	case !(spanning(r.lo, r.hi).Scale > 0) || math.IsInf(r.lo, 0) || math.IsInf(r.hi, 0): // NaN fails the first
-		return refuse("must run from a finite value to a larger one")
+	case !spanning(r.lo, r.hi).resolves() || math.IsInf(r.lo, 0) || math.IsInf(r.hi, 0): // NaN fails the first
+		return refuse("must run from a finite value to a clearly larger one")
 	case isPercentile && (r.lo < 0 || r.hi > 100):
 		return refuse("has percentiles outside 0 to 100")
 	}
@@ -105,10 +109,10 @@ func (r valueRange) affine(st *stored, path string) (Affine, error) {
 		sorted := slices.Sorted(slices.Values(st.values))
 		lo, hi := percentile(sorted, r.lo), percentile(sorted, r.hi)
 		a := spanning(lo, hi)
-		if a.Scale == 0 {
+		if !a.resolves() {
 			return a, &Error{
 				Path:   path,
-				Wrong:  fmt.Sprintf("has the same value, %g, at percentiles %g and %g", lo, r.lo, r.hi),
+				Wrong:  fmt.Sprintf("has all but the same value, %g, at percentiles %g and %g", lo, r.lo, r.hi),
 				Remedy: "give a fixed range with --range lo,hi, or leave the file out",
 			}
 		}

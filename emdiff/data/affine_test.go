@@ -38,7 +38,7 @@ func TestParseRangeReadsItsThreeForms(t *testing.T) {
 		require.NoError(t, err, text)
 		assert.Equal(t, want, got, text)
 	}
-	for _, text := range []string{"x", "1", "1,2,3", "2,1", "1,1", "nan,1", "0,inf", "percentile:", "percentile:-1,99", "percentile:1,101", "percentile:99,1"} {
+	for _, text := range []string{"x", "1", "1,2,3", "2,1", "1,1", "nan,1", "0,inf", "percentile:", "percentile:-1,99", "percentile:1,101", "1e9,1000000001", "percentile:99,1"} {
 		_, err := parseRange(text)
 		wantError(t, err, `--range "`+text+`"`)
 	}
@@ -75,7 +75,9 @@ func TestRangeChoosesTheMapOfAnImage(t *testing.T) {
 	_, err = valueRange{rangeFixed, 0, 100}.affine(grey16(0, -101), "f")
 	wantError(t, err, "f", "from -101 to 0")
 	_, err = valueRange{rangePercentile, 1, 99}.affine(grey16(5, 5, 5), "f")
-	wantError(t, err, "f", "same value, 5")
+	wantError(t, err, "f", "all but the same value, 5")
+	_, err = valueRange{rangePercentile, 0, 100}.affine(grey16(1, 1+1e-9), "f")
+	wantError(t, err, "f", "all but the same value, 1")
 
 	float := grey16(0.25, 0.5)
 	float.depth = 32
