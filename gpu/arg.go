@@ -8,6 +8,9 @@ type Arg struct {
 	size int
 }
 
+// Bits passes raw bits to a parameter of size bytes (4 or 8).
+func Bits(v uint64, size int) Arg { return Arg{v, size} }
+
 // Slot returns the argument's bits, zero-extended.
 func (a Arg) Slot() uint64 { return a.slot }
 

@@ -105,6 +105,8 @@ type FunctionAttributes struct {
 	StaticShared int // bytes of shared memory it declares
 	MaxThreads   int // most threads per block
 	Local        int // bytes of local memory per thread
+	// ParamBytes is the size of each parameter; nil if the driver cannot tell.
+	ParamBytes []int
 }
 
 // Function is a kernel.

@@ -115,7 +115,7 @@ func TestArgumentsAreBoxed(t *testing.T) {
 		size int
 	}{
 		{Ptr(Buffer{Ptr: 77}), 77, 8}, {I32(-1), 0xFFFFFFFF, 4}, {U32(5), 5, 4}, {I64(-1), math.MaxUint64, 8}, {U64(9), 9, 8},
-		{F32(1), 0x3F800000, 4}, {F64(1), 0x3FF0000000000000, 8},
+		{Bits(6, 4), 6, 4}, {F32(1), 0x3F800000, 4}, {F64(1), 0x3FF0000000000000, 8},
 	} {
 		require.Equal(t, c.slot, c.a.Slot())
 		require.Equal(t, c.size, c.a.Size())

@@ -99,7 +99,11 @@ type function struct {
 func (f *function) Name() string { return f.prog.name }
 
 func (f *function) Attributes() gpu.FunctionAttributes {
-	return gpu.FunctionAttributes{StaticShared: f.prog.static, MaxThreads: f.prog.maxThreads, Local: f.prog.local}
+	a := gpu.FunctionAttributes{StaticShared: f.prog.static, MaxThreads: f.prog.maxThreads, Local: f.prog.local, ParamBytes: []int{}}
+	for _, p := range f.prog.params {
+		a.ParamBytes = append(a.ParamBytes, p.Size)
+	}
+	return a
 }
 
 func (f *function) SetMaxDynamicShared(size int) error {

@@ -199,6 +199,9 @@ func launchComputes(d *device) {
 	const n = 1000
 	f, s := d.kernel("affine_f32"), d.stream()
 	require.Equal(d, "affine_f32", f.Name())
+	if sizes := f.Attributes().ParamBytes; sizes != nil {
+		require.Equal(d, []int{8, 8, 4, 4, 4}, sizes)
+	}
 	y := d.alloc(4 * n)
 	require.NoError(d, f.Launch(config(s, 4, 256, gpu.Ptr(y), gpu.Ptr(upload(d, ramp(n))), gpu.F32(2), gpu.F32(-1), gpu.I32(n))))
 	require.NoError(d, s.Sync())

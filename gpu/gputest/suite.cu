@@ -1,4 +1,5 @@
-// Kernels of the driver conformance suite. clang-19, sm_70, PTX 7.0; no header, so that the suite stands alone.
+// Kernels of the driver conformance suite; no header, so that the suite stands alone. The PTX beside this file was made by
+//   clang-19 -x cuda --cuda-device-only -S --cuda-gpu-arch=sm_70 --cuda-feature=+ptx70 -nocudainc -nocudalib -O3 -std=c++17 suite.cu -o suite.ptx
 #define KERNEL extern "C" __attribute__((global)) void
 
 static __attribute__((device)) int index() {

@@ -1,4 +1,4 @@
-// Kernels with one planted bug each. Every one must be refused by exactly the check its name says.
+// Kernels with one planted bug each. Every one must be refused by exactly the check its name says. Compiled like kernels.cu.
 #include "dev.cuh"
 
 KERNEL bug_global_off_by_one(float *y, int n) {
