@@ -235,6 +235,17 @@ func TestEndlessLoopTimesOut(t *testing.T) {
 	r.refused(Timeout, "k", 1, 32)
 }
 
+func TestEndlessLoopAroundABarrierTimesOut(t *testing.T) {
+	o := checked()
+	o.Checks.MaxTurns = 1
+	r := newRigSource(t, []byte(kernelK("$l: bar.sync 0; bra.uni $l;")), o)
+	r.refused(Timeout, "k", 1, 64)
+}
+
+func TestTooMuchStaticSharedMemoryIsRefusedAtLoad(t *testing.T) {
+	require.ErrorContains(t, loadError(t, kernelK(".shared .align 4 .b8 s[49156];")), "declares 49156 bytes of shared memory, 49152 is the most")
+}
+
 func TestCollectiveWithoutItsLanesIsRefused(t *testing.T) {
 	r := newRigSource(t, []byte(kernelK(`.reg .pred %p<2>; .reg .b32 %r<4>;
 		mov.u32 %r1, %tid.x; setp.ge.u32 %p1, %r1, 16; @%p1 bra $end;

@@ -338,7 +338,10 @@ func benchGEMM(b *testing.B, o Options, m, n, k int) {
 	b.ReportMetric(float64(insts)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Minst/s")
 }
 
-// BenchmarkEmulator measures thread-instructions per second on the tiled SGEMM.
+// BenchmarkEmulator measures thread-instructions per second on the tiled SGEMM, with the exact counters always on.
+//
+// On an Intel Xeon with AVX2, November 2026, by processor time (the machine was shared): 500 M per core and second with checks off,
+// 290 M with all checks on; 230 M and 145 M with the portable fma.
 func BenchmarkEmulator(b *testing.B) {
 	b.Run("kernel=sgemm/checks=off", func(b *testing.B) { benchGEMM(b, Options{}, 256, 256, 256) })
 	b.Run("kernel=sgemm/checks=all", func(b *testing.B) { benchGEMM(b, checked(), 256, 256, 256) })

@@ -59,6 +59,10 @@ func (d *Driver) LoadModule(name string, text []byte) (gpu.Module, error) {
 		if err != nil {
 			return fail(err, "", "")
 		}
+		if p.static > d.props.MaxSharedPerBlock {
+			return fail(nil, fmt.Sprintf("kernel %s declares %d bytes of shared memory, %d is the most", fn.Name, p.static, d.props.MaxSharedPerBlock),
+				"use dynamic shared memory")
+		}
 		mod.kernels[fn.Name] = &function{d: d, prog: p}
 	}
 	return mod, nil

@@ -10,7 +10,7 @@ import (
 type Checks struct {
 	Init    bool // reads of global and shared memory that was never written
 	Race    bool // shared memory between barriers, global memory between blocks, cp.async in flight
-	Barrier bool // barriers and collectives that not all threads reach
+	Barrier bool // barriers that not all threads of the block reach together; one that has exited does not reach them
 	Streams bool // accesses of one buffer by streams that no event or Sync orders
 	// MaxTurns limits a block to so many turns of 65,536 loop iterations per warp; 0: no limit.
 	MaxTurns int

@@ -244,7 +244,12 @@ func (wk *worker) runBlock(n int) (fault *Fault) {
 	}()
 	wk.suspected = nil
 	wk.startBlock(n)
-	turns := 0
+	turns, passed := 0, 0
+	nextTurn := func() {
+		if turns++; wk.l.checks.MaxTurns > 0 && turns > wk.l.checks.MaxTurns {
+			wk.timeout()
+		}
+	}
 	for {
 		running := false
 		for _, w := range wk.warps {
@@ -254,13 +259,14 @@ func (wk *worker) runBlock(n int) (fault *Fault) {
 			}
 		}
 		if running {
-			if turns++; wk.l.checks.MaxTurns > 0 && turns > wk.l.checks.MaxTurns {
-				wk.timeout()
-			}
+			nextTurn()
 			continue
 		}
 		if wk.suspected != nil || !wk.passBarrier() {
 			return nil // the deferred function returns the suspect
+		}
+		if passed++; passed%turn == 0 { // a loop around a barrier may be endless too
+			nextTurn()
 		}
 	}
 }
@@ -293,7 +299,7 @@ func (wk *worker) startBlock(n int) {
 func (wk *worker) timeout() {
 	for _, w := range wk.warps {
 		if w.state == statusTurn {
-			w.fail(&wk.prog.code[w.pc], first(w.mask), Timeout, ptx.Generic, 0, "more than %d turns of %d loop iterations each", wk.l.checks.MaxTurns, turn)
+			w.fail(&wk.prog.code[w.pc], first(w.mask), Timeout, ptx.Generic, 0, "more than %d turns of %d loop iterations or barriers each", wk.l.checks.MaxTurns, turn)
 		}
 	}
 }
