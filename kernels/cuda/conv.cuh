@@ -124,7 +124,8 @@ struct Odometer {
 template <class Walk, int V, class Map> struct Im2Col {
   typedef Walk Order;
   const Conv& p;
-  const float *base, *pixel;  // pixel is null where the tap falls on padding
+  const float* base;
+  int pixel;  // -1 where the tap falls on padding
   Place q;
   Odometer k;
   bool valid;
@@ -135,10 +136,8 @@ template <class Walk, int V, class Map> struct Im2Col {
     q = Map::start(p, valid ? m : 0);
     find();
   }
-  METHOD void find() {
-    int i = valid && k.a < p.kh ? Map::pixel(p, q, k.a, k.b) : -1;
-    pixel = i < 0 ? 0 : base + (i64)i * Map::stride(p);
-  }
+  METHOD void find() { pixel = valid && k.a < p.kh ? Map::pixel(p, q, k.a, k.b) : -1; }
+  METHOD const float* at() const { return base + (i64)pixel * Map::stride(p) + k.c; }
   METHOD void next() {
     int a = k.a, b = k.b;
     k.advance();
@@ -147,13 +146,13 @@ template <class Walk, int V, class Map> struct Im2Col {
   METHOD float4 get() {
     float4 v = 0;
     if (V == 4) {
-      if (pixel) v = load4(pixel + k.c);
+      if (pixel >= 0) v = load4(at());
       return v;
     }
     Im2Col s = *this;  // four consecutive k may belong to different taps
 #pragma unroll
     for (int e = 0; e < 4; e++) {
-      if (s.pixel) v[e] = s.pixel[s.k.c];
+      if (s.pixel >= 0) v[e] = *s.at();
       s.k.increment();
       if (s.k.c == 0) s.find();
     }
@@ -231,22 +230,22 @@ template <class Walk, int V> struct Patches {
     m += Walk::DEPTH;
     pixel.advance();
   }
-  METHOD const float* find(int e) const {
-    if (a[e] >= p.kh || m >= last) return 0;
-    int i = ToInput::pixel(p, Place{pixel.a, pixel.b * p.stride - p.top, pixel.c * p.stride - p.left}, a[e], b[e]);
-    return i < 0 ? 0 : x + (i64)i * p.xs + c[e];
+  // find is the pixel of x that row e meets, or -1.
+  METHOD int find(int e) const {
+    if (a[e] >= p.kh || m >= last) return -1;
+    return ToInput::pixel(p, Place{pixel.a, pixel.b * p.stride - p.top, pixel.c * p.stride - p.left}, a[e], b[e]);
   }
   METHOD float4 get() {
     float4 v = 0;
     if (V == 4) {
-      const float* at = find(0);
-      if (at) v = load4(at);
+      int i = find(0);
+      if (i >= 0) v = load4(x + (i64)i * p.xs + c[0]);
       return v;
     }
 #pragma unroll
     for (int e = 0; e < TAPS; e++) {
-      const float* at = find(e);
-      if (at) v[e] = *at;
+      int i = find(e);
+      if (i >= 0) v[e] = x[(i64)i * p.xs + c[e]];
     }
     return v;
   }
