@@ -5,6 +5,10 @@
 //   naive  one block per query (forward, dq) or per key (dk, dv). It walks over the other tokens SLAB at a time, one dot product per
 //          thread, and then each thread gathers the slab's contribution to a few channels. The softmax is online: a running maximum and
 //          sum, by which what was gathered before is rescaled.
+//   tile64 one block per 64 queries (or keys). It walks over the other tokens 64 at a time: a 64 x 64 tile of scores in registers, 4 x 4
+//          per thread, from operands staged in shared memory; the tile of weights goes through shared memory and multiplies 64 channels
+//          (grid y) of the values. Every value fetched is used 64 times. 128-bit accesses if channels and strides are multiples of four
+//          (tile64), scalar ones if not (any64).
 //
 // Sums run over the tokens in an order that depends on T alone.
 #include "dev.cuh"
@@ -151,3 +155,229 @@ attention_keygrad_f32_naive(float* dk, float* dv, const float* dout, const float
     dv[token.first(p, token.i, in) + c] = value_sum[c];
   }
 }
+
+// Tiled rungs: 256 threads, tx = thread % 16 and ty = thread / 16, which owns rows 4 ty ... 4 ty + 3 and columns 4 tx ... 4 tx + 3.
+
+const int TILED = 256, SIDE = 64;
+const int STAGE = SIDE * SIDE + SIDE / 4 * 8;  // floats of a staged tile
+
+// Two layouts of a tile [k][i]: skewed by 8 floats every four k for operands stored four k at a time, by 4 floats for weights, which a
+// thread stores four rows at a time. Both keep stores and loads free of bank conflicts.
+DEVICE int staged(int k, int i) { return k * SIDE + k / 4 * 8 + i; }
+DEVICE int weighted(int k, int i) { return k * SIDE + k / 4 * 4 + i; }
+
+DEVICE int tx() { return thread_x() % 16; }
+DEVICE int ty() { return thread_x() / 16; }
+
+// Side is 64 tokens of a tensor: where the image and head start, the stride, the first token.
+struct Side {
+  const float* base;
+  int stride, first;
+};
+
+// stage_across fills tile [channel][token] with channels from..from+63 of the tokens; what does not exist is 0.
+template <int V> DEVICE void stage_across(float* tile, Side s, const Heads& p, int from) {
+  int token = thread_x() / 4;
+  for (int pass = 0; pass < SIDE; pass += 16) {
+    int k = pass + thread_x() % 4 * 4, c = from + k;
+    float4 v = 0;
+    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + (i64)(s.first + token) * s.stride + c, p.dim - c);
+    for (int e = 0; e < 4; e++) tile[staged(k + e, token)] = v[e];
+  }
+}
+
+// stage_along fills tile [token][channel].
+template <int V> DEVICE void stage_along(float* tile, Side s, const Heads& p, int from) {
+  int c = from + 4 * tx();
+  for (int token = ty(); token < SIDE; token += 16) {
+    float4 v = 0;
+    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + (i64)(s.first + token) * s.stride + c, p.dim - c);
+    store4(tile + token * SIDE + 4 * tx(), v);
+  }
+}
+
+// Square is the thread's 4 x 4 part of a tile: its rows.
+struct Square {
+  float4 row[4];
+};
+
+DEVICE void add_outer(Square& s, float4 rows, float4 columns) {
+#pragma unroll
+  for (int r = 0; r < 4; r++) {
+#pragma unroll
+    for (int e = 0; e < 4; e++) s.row[r][e] = fma(rows[r], columns[e], s.row[r][e]);
+  }
+}
+
+// products is the dot products of 64 tokens of one tensor (rows) with 64 of another (columns).
+template <int V> DEVICE Square products(float* a, float* b, Side rows, Side columns, const Heads& p) {
+  Square s = {};
+  for (int from = 0; from < p.dim; from += SIDE) {
+    barrier();  // the tiles may still be read
+    stage_across<V>(a, rows, p, from);
+    stage_across<V>(b, columns, p, from);
+    barrier();
+    int count = min(SIDE, p.dim - from);
+    for (int k = 0; k < count; k += 4) {  // up to three channels of zeros at the end
+#pragma unroll
+      for (int e = 0; e < 4; e++) add_outer(s, load4(a + staged(k, 4 * ty()) + e * SIDE), load4(b + staged(k, 4 * tx()) + e * SIDE));
+    }
+  }
+  return s;
+}
+
+// gather adds to out (rows of the square x 64 channels) the tokens' channels, each weighted by its column of the square.
+template <int V> DEVICE void gather(Square& out, float* a, float* b, const Square& weights, Side tokens, const Heads& p, int from) {
+  barrier();
+#pragma unroll
+  for (int e = 0; e < 4; e++) {
+    float4 column = {weights.row[0][e], weights.row[1][e], weights.row[2][e], weights.row[3][e]};
+    store4(a + weighted(4 * tx() + e, 4 * ty()), column);
+  }
+  stage_along<V>(b, tokens, p, from);
+  barrier();
+  int count = min(SIDE, p.t - tokens.first);
+  for (int k = 0; k < count; k += 4) {  // up to three tokens of weight zero at the end
+#pragma unroll
+    for (int e = 0; e < 4; e++) add_outer(out, load4(a + weighted(k, 4 * ty()) + e * SIDE), load4(b + (k + e) * SIDE + 4 * tx()));
+  }
+}
+
+// put_rows writes the square's rows of 64 channels.
+template <int V> DEVICE void put_rows(float* to, int stride, int first, const Square& s, float scale, const Heads& p, int from) {
+  int c = from + 4 * tx();
+  for (int r = 0; r < 4; r++) {
+    int token = first + 4 * ty() + r;
+    if (token < p.t && c < p.dim) write4<V>(to + (i64)token * stride + c, scale * s.row[r], p.dim - c, 0);
+  }
+}
+
+// Place is the block's 64 tokens: grid x is (n*heads + head)*tiles + tile, grid y the 64 channels of the result.
+struct Place {
+  int n, head, first, from;
+  i64 row;  // of lse and delta
+  METHOD Place(const Heads& p) {
+    int tiles = (p.t + SIDE - 1) / SIDE, pair = block_x() / tiles;
+    first = (block_x() - pair * tiles) * SIDE;
+    n = pair / p.heads;
+    head = pair - n * p.heads;
+    from = block_y() * SIDE;
+    row = (i64)pair * p.t;
+  }
+  METHOD i64 start(const Heads& p, int stride) const { return (i64)n * p.t * stride + head * p.dim; }
+};
+
+// Sums and maxima over the 16 threads of a row of squares, which are half a warp.
+DEVICE float row_sum(float v) {
+  for (int lanes = 8; lanes > 0; lanes /= 2) v += shuffle_xor(v, lanes);
+  return v;
+}
+DEVICE float row_max(float v) {
+  for (int lanes = 8; lanes > 0; lanes /= 2) v = max(v, shuffle_xor(v, lanes));
+  return v;
+}
+
+template <int V> DEVICE void forward(float* o, float* lse, const float* q, const float* k, const float* v, const Heads& p) {
+  __shared__ __attribute__((aligned(16))) float a[STAGE], b[STAGE];
+  Place at(p);
+  i64 in = at.start(p, p.in);
+  Square out = {};
+  float largest[4], total[4];
+  for (int r = 0; r < 4; r++) largest[r] = -3.4e38f, total[r] = 0;
+  for (int first = 0; first < p.t; first += SIDE) {
+    Square s = products<V>(a, b, Side{q + in, p.in, at.first}, Side{k + in, p.in, first}, p);
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+      float best = -3.4e38f;
+      for (int e = 0; e < 4; e++) {
+        s.row[r][e] = p.scale * s.row[r][e];
+        if (first + 4 * tx() + e < p.t) best = max(best, s.row[r][e]);
+      }
+      best = max(largest[r], row_max(best));
+      float fade = exponential(largest[r] - best);
+      for (int e = 0; e < 4; e++) s.row[r][e] = first + 4 * tx() + e < p.t ? exponential(s.row[r][e] - best) : 0;
+      largest[r] = best;
+      total[r] = fma(total[r], fade, row_sum((s.row[r][0] + s.row[r][1]) + (s.row[r][2] + s.row[r][3])));
+      out.row[r] = out.row[r] * fade;
+    }
+    gather<V>(out, a, b, s, Side{v + in, p.in, first}, p, at.from);
+  }
+#pragma unroll
+  for (int r = 0; r < 4; r++) {
+    out.row[r] = out.row[r] / total[r];
+    int token = at.first + 4 * ty() + r;
+    if (token < p.t && tx() == 0 && at.from == 0) lse[at.row + token] = largest[r] + logarithm(total[r]);
+  }
+  put_rows<V>(o + at.start(p, p.out), p.out, at.first, out, 1, p, at.from);
+}
+
+// weigh turns the products of queries and keys into softmax weights: exp(scale s - lse), and those of do and v into the cotangents of the
+// scores: weight (dp - delta). QUERY_ROWS says whether the queries are the rows or the columns.
+template <bool QUERY_ROWS>
+DEVICE void weigh(Square& s, Square& d, const float* lse, const float* delta, int query, int key, const Heads& p) {
+#pragma unroll
+  for (int r = 0; r < 4; r++) {
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      int i = query + (QUERY_ROWS ? 4 * ty() + r : 4 * tx() + e), j = key + (QUERY_ROWS ? 4 * tx() + e : 4 * ty() + r);
+      float w = 0, slope = 0;
+      if (i < p.t && j < p.t) {
+        w = exponential(p.scale * s.row[r][e] - lse[i]);
+        slope = w * (d.row[r][e] - delta[i]);
+      }
+      s.row[r][e] = w;
+      d.row[r][e] = slope;
+    }
+  }
+}
+
+template <int V>
+DEVICE void query_gradient(float* dq, const float* dout, const float* q, const float* k, const float* v, const float* lse, const float* delta, const Heads& p) {
+  __shared__ __attribute__((aligned(16))) float a[STAGE], b[STAGE];
+  Place at(p);
+  i64 in = at.start(p, p.in), out = at.start(p, p.out);
+  Square sum = {};
+  for (int first = 0; first < p.t; first += SIDE) {
+    Square s = products<V>(a, b, Side{q + in, p.in, at.first}, Side{k + in, p.in, first}, p);
+    Square d = products<V>(a, b, Side{dout + out, p.out, at.first}, Side{v + in, p.in, first}, p);
+    weigh<true>(s, d, lse + at.row, delta + at.row, at.first, first, p);
+    gather<V>(sum, a, b, d, Side{k + in, p.in, first}, p, at.from);
+  }
+  put_rows<V>(dq + in, p.in, at.first, sum, p.scale, p, at.from);
+}
+
+template <int V>
+DEVICE void key_gradient(float* dk, float* dv, const float* dout, const float* q, const float* k, const float* v, const float* lse, const float* delta,
+                         const Heads& p) {
+  __shared__ __attribute__((aligned(16))) float a[STAGE], b[STAGE];
+  Place at(p);
+  i64 in = at.start(p, p.in), out = at.start(p, p.out);
+  Square key_sum = {}, value_sum = {};
+  for (int first = 0; first < p.t; first += SIDE) {
+    Square s = products<V>(a, b, Side{k + in, p.in, at.first}, Side{q + in, p.in, first}, p);
+    Square d = products<V>(a, b, Side{v + in, p.in, at.first}, Side{dout + out, p.out, first}, p);
+    weigh<false>(s, d, lse + at.row, delta + at.row, first, at.first, p);
+    gather<V>(value_sum, a, b, s, Side{dout + out, p.out, first}, p, at.from);
+    gather<V>(key_sum, a, b, d, Side{q + in, p.in, first}, p, at.from);
+  }
+  put_rows<V>(dk + in, p.in, at.first, key_sum, p.scale, p, at.from);
+  put_rows<V>(dv + in, p.in, at.first, value_sum, 1, p, at.from);
+}
+
+#define RUNG(variant, V)                                                                                                                                  \
+  KERNEL(TILED) attention_forward_f32_##variant(float* o, float* lse, const float* q, const float* k, const float* v, HEADS_PARAMS) {                    \
+    forward<V>(o, lse, q, k, v, HEADS);                                                                                                                   \
+  }                                                                                                                                                       \
+  KERNEL(TILED)                                                                                                                                           \
+  attention_querygrad_f32_##variant(float* dq, const float* dout, const float* q, const float* k, const float* v, const float* lse, const float* delta, \
+                                    HEADS_PARAMS) {                                                                                                       \
+    query_gradient<V>(dq, dout, q, k, v, lse, delta, HEADS);                                                                                              \
+  }                                                                                                                                                       \
+  KERNEL(TILED)                                                                                                                                           \
+  attention_keygrad_f32_##variant(float* dk, float* dv, const float* dout, const float* q, const float* k, const float* v, const float* lse,            \
+                                  const float* delta, HEADS_PARAMS) {                                                                                     \
+    key_gradient<V>(dk, dv, dout, q, k, v, lse, delta, HEADS);                                                                                            \
+  }
+
+RUNG(any64, 1)
+RUNG(tile64, 4)

@@ -13,20 +13,6 @@ struct Conv {
   int pixels, int h, int w, int cin, int cout, int kh, int kw, int stride, int top, int left, int oh, int ow, int xs, int ys
 #define CONV Conv{pixels, h, w, cin, cout, kh, kw, stride, top, left, oh, ow, xs, ys}
 
-// get4 fetches four neighbours of which the first `count` exist: V = 4, all or none.
-template <int V> DEVICE float4 get4(const float* p, int count) {
-  float4 v = 0;
-  if (V == 4) {
-    if (count > 0) v = load4(p);
-  } else {
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-      if (e < count) v[e] = p[e];
-    }
-  }
-  return v;
-}
-
 // Epilogue: y = act(z + bias[o] + image_bias[m / image_pixels][o] + residual[m,o]).
 struct Epilogue {
   const float *bias, *image_bias, *residual;
@@ -268,18 +254,6 @@ template <class Walk, int V> struct Cotangents {
   }
   METHOD float4 get() { return get4<V>(at, m < last ? count : 0); }
 };
-
-// write4 stores the first `count` of four values, V = 4: all or none.
-template <int V> DEVICE void write4(float* p, float4 v, int count, int accumulate) {
-  if (V == 4) {
-    if (count > 0) put4(p, v, accumulate);
-  } else {
-#pragma unroll
-    for (int e = 0; e < 4; e++) {
-      if (e < count) put(p + e, v[e], accumulate);
-    }
-  }
-}
 
 // Destinations of the implicit GEMM take four neighbouring sums of one row.
 

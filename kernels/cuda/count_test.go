@@ -67,6 +67,21 @@ func TestProductsHaveNoBankConflictsAndWasteNoArithmetic(t *testing.T) {
 	}
 }
 
+func TestAttentionHasNoBankConflicts(t *testing.T) {
+	p := kernels.Attention{N: 1, T: 128, Heads: 1, HeadDim: 64, Scale: 0.125}
+	n := p.T * p.Channels()
+	for _, r := range counted(t, cuda.Options{}, []int{n, n, n, n, n, n, n, n, p.T}, func(s kernels.Set, b []kernels.Buffer) {
+		s.Attention(b[0], b[1], b[2], b[3], b[8], p)
+		s.AttentionGrad(b[4], b[5], b[6], b[7], b[1], b[2], b[3], b[0], b[8], p)
+	}) {
+		c := r.Counters
+		t.Logf("%-34s %.2f instructions per multiply-add of the forward pass, %.2f x its FLOPs, %.2f x its bytes, %d registers", r.Kernel,
+			2*float64(c.ThreadInstructions)/p.Cost().FLOPs, float64(c.FLOPs)/p.Cost().FLOPs,
+			32*float64(c.GlobalLoads.Sectors+c.GlobalStores.Sectors)/p.Cost().Bytes, r.Registers)
+		assert.Zero(t, c.Conflicts(), "%s: bank conflicts", r.Kernel)
+	}
+}
+
 // Kernels whose cost is memory alone: every request moves whole sectors, and no byte is moved twice.
 func TestStreamingKernelsMoveTheLeastBytes(t *testing.T) {
 	const n = 1 << 14

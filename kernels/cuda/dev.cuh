@@ -58,6 +58,32 @@ DEVICE float element(float4 v, int k) { return k < 2 ? (k == 0 ? v[0] : v[1]) : 
 DEVICE void put(float* p, float v, int accumulate) { *p = accumulate ? *p + v : v; }
 DEVICE void put4(float* p, float4 v, int accumulate) { store4(p, accumulate ? load4(p) + v : v); }
 
+// get4 fetches four neighbours of which the first `count` exist: V = 4, all or none.
+template <int V> DEVICE float4 get4(const float* p, int count) {
+  float4 v = 0;
+  if (V == 4) {
+    if (count > 0) v = load4(p);
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      if (e < count) v[e] = p[e];
+    }
+  }
+  return v;
+}
+
+// write4 stores the first `count` of four values, V = 4: all or none.
+template <int V> DEVICE void write4(float* p, float4 v, int count, int accumulate) {
+  if (V == 4) {
+    if (count > 0) put4(p, v, accumulate);
+  } else {
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      if (e < count) put(p + e, v[e], accumulate);
+    }
+  }
+}
+
 // exponential is exp(x) to about 2 ulp plus that of ex2.approx: x log2(e) is carried as a rounded product and its error. Results
 // below 2^-126 are 0. NaN stays NaN.
 DEVICE float exponential(float x) {

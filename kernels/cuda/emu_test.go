@@ -54,7 +54,7 @@ func TestEveryRungFulfilsTheContract(t *testing.T) {
 	for _, rung := range []string{"any64", "tile128", "anytensor"} {
 		t.Run(rung, func(t *testing.T) {
 			kerneltest.RunAll(t, opener(cuda.Options{Rung: rung}), kerneltest.Limit(3e6),
-				kerneltest.Only("Conv2D", "Conv2DInputGrad", "Conv2DWeightGrad", "Linear", "LinearInputGrad", "LinearWeightGrad"))
+				kerneltest.Only("Conv2D", "Conv2DInputGrad", "Conv2DWeightGrad", "Linear", "LinearInputGrad", "LinearWeightGrad", "Attention", "AttentionGrad"))
 		})
 	}
 }
@@ -81,15 +81,16 @@ func TestTheRungsOfAProductAgreeBitForBit(t *testing.T) {
 	}
 }
 
-// Batches large enough for what small ones skip: split sums and the widest tiles.
-func TestLargeShapesSplitAndTile(t *testing.T) {
+// Batches large enough for what small ones skip, split sums and the widest tiles; and ways of transposing that the suite has in float32
+// alone.
+func TestShapesBeyondTheSuiteFulfilTheContract(t *testing.T) {
 	s := open(t, cuda.Options{})
 	defer s.Close()
 	conv := kernels.Conv{N: 3, H: 25, W: 24, Cin: 4, Cout: 8, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1}
 	accumulated := conv
 	accumulated.Accumulate = true
 	wide := kernels.Conv{N: 2, H: 33, W: 32, Cin: 8, Cout: 100, KH: 1, KW: 1, Stride: 1}
-	for _, c := range []kerneltest.Case{
+	cases := []kerneltest.Case{
 		{Op: "Conv2DWeightGrad", Params: conv},
 		{Op: "Conv2DWeightGrad", Params: accumulated},
 		{Op: "Conv2D", Params: kerneltest.Conv2D{Conv: wide, Act: kernels.ActSiLU}},
@@ -104,7 +105,14 @@ func TestLargeShapesSplitAndTile(t *testing.T) {
 		{Op: "GroupNormGrad", Params: kernels.GroupNorm{N: 1, HW: 3200, C: 8, Groups: 2, Eps: 1e-5, Accumulate: true}},
 		{Op: "Blur", Params: kernels.Blur{N: 1, H: 37, W: 35, C: 3, K: 9}},
 		{Op: "BlurAdjoint", Params: kernels.Blur{N: 1, H: 37, W: 35, C: 3, K: 9}},
-	} {
+	}
+	for _, precision := range []kernels.Precision{kernels.PrecisionTF32, kernels.PrecisionBF16} {
+		for transposed := range 4 {
+			cases = append(cases, kerneltest.Case{Op: "MatMul", Params: kernels.MatMul{Batch: 2, M: 20, N: 135, K: 37, TransA: transposed&1 != 0,
+				TransB: transposed&2 != 0, StrideA: 740, StrideB: 4995, StrideC: 2700, Alpha: 0.5, Precision: precision}})
+		}
+	}
+	for _, c := range cases {
 		assert.NoError(t, kerneltest.Check(s, c))
 	}
 }
