@@ -29,8 +29,8 @@ func optional(op, arg string, b Buffer, d DType, n int) {
 	}
 }
 
-// valid panics when the parameter struct of an op is impossible.
-func valid(op string, p interface{ Validate() error }) {
+// valid panics when the parameter struct of an op is impossible. It is generic so that the struct stays on the stack.
+func valid[P interface{ Validate() error }](op string, p P) {
 	if err := p.Validate(); err != nil {
 		panic(&ShapeError{op, "params", err.Error(), "possible values"})
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"emdiff/cmd/internal/device"
-	"emdiff/emdiff/learn"
 	"emdiff/emdiff/run"
 )
 
@@ -41,7 +40,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := f.run(ctx); err != nil {
-		if !errors.Is(err, learn.ErrInterrupted) {
+		if !errors.Is(err, run.ErrInterrupted) {
 			fmt.Fprintln(os.Stderr, "emdiff-train:", err)
 		}
 		stop()

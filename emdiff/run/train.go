@@ -14,6 +14,9 @@ import (
 	"emdiff/nn"
 )
 
+// ErrInterrupted is returned by Train when its context ended; the run is saved and can be continued.
+var ErrInterrupted = learn.ErrInterrupted
+
 // TrainOptions are what a training command is given.
 type TrainOptions struct {
 	Settings Settings
@@ -31,7 +34,7 @@ type TrainOptions struct {
 }
 
 // Train learns a prior, from the start or from a checkpoint, and leaves everything in the run folder. When ctx ends it
-// saves, says how to continue, and returns learn.ErrInterrupted.
+// saves, says how to continue, and returns ErrInterrupted.
 func Train(ctx context.Context, o TrainOptions) error {
 	settings := o.Settings
 	var folder *Folder

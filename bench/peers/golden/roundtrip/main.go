@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"emdiff/emdiff/run"
 	"emdiff/kernels"
 	_ "emdiff/kernels/host"
 	"emdiff/kernels/ref"
@@ -25,13 +26,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: roundtrip FROM TO | roundtrip init TO")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := convert(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, "roundtrip:", err)
 		os.Exit(1)
 	}
 }
 
-func run(from, to string) error {
+func convert(from, to string) error {
 	set, err := open()
 	if err != nil {
 		return err
@@ -101,7 +102,7 @@ func forward(u *nn.UNet, f *nn.Safetensors, to string) error {
 		set.Download(values, y.Buf)
 		return values, set.Sync()
 	}}
-	return nn.WriteFile(filepath.Join(to, "outputs.safetensors"), func(w io.Writer) error {
+	return run.WriteFile(filepath.Join(to, "outputs.safetensors"), func(w io.Writer) error {
 		return nn.WriteSafetensors(w, []nn.TensorSource{out}, nil)
 	})
 }
@@ -114,5 +115,5 @@ func write(u *nn.UNet, to string) error {
 	if err := os.WriteFile(filepath.Join(to, "config.json"), config, 0o644); err != nil {
 		return err
 	}
-	return nn.WriteFile(filepath.Join(to, weightsFile), func(w io.Writer) error { return u.WriteWeights(w, nn.Weights, nil) })
+	return run.WriteFile(filepath.Join(to, weightsFile), func(w io.Writer) error { return u.WriteWeights(w, nn.Weights, nil) })
 }
