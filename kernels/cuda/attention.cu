@@ -37,6 +37,7 @@ struct Token {
 
 DEVICE float dot(const float* a, const float* b, int dim) {
   float sum = 0;
+#pragma unroll 4
   for (int c = 0; c < dim; c++) sum = fma(a[c], b[c], sum);
   return sum;
 }
@@ -67,6 +68,7 @@ KERNEL(THREADS) attention_forward_f32_naive(float* o, float* lse, const float* q
     total = fma(total, fade, block_sum<THREADS>(w, room));  // its barriers also publish weight
     for (int c = thread_x(); c < dim; c += THREADS) {
       float z = fade * sum[c];
+#pragma unroll 4
       for (int s = 0; s < count; s++) z = fma(weight[s], v[token.first(p, start + s, in) + c], z);
       sum[c] = z;
     }
@@ -108,6 +110,7 @@ attention_querygrad_f32_naive(float* dq, const float* dout, const float* q, cons
     barrier();
     for (int c = thread_x(); c < dim; c += THREADS) {
       float z = sum[c];
+#pragma unroll 4
       for (int s = 0; s < count; s++) z = fma(slope[s], k[token.first(p, start + s, in) + c], z);
       sum[c] = z;
     }
@@ -141,6 +144,7 @@ attention_keygrad_f32_naive(float* dk, float* dv, const float* dout, const float
     barrier();
     for (int c = thread_x(); c < dim; c += THREADS) {
       float z = key_sum[c], u = value_sum[c];
+#pragma unroll 4
       for (int s = 0; s < count; s++) {
         z = fma(slope[s], q[token.first(p, start + s, in) + c], z);
         u = fma(weight[s], dout[token.first(p, start + s, out) + c], u);
@@ -315,18 +319,22 @@ template <int V> DEVICE void forward(float* o, float* lse, const float* q, const
 // scores: weight (dp - delta). QUERY_ROWS says whether the queries are the rows or the columns.
 template <bool QUERY_ROWS>
 DEVICE void weigh(Square& s, Square& d, const float* lse, const float* delta, int query, int key, const Heads& p) {
+  float row_lse[4], row_delta[4];
+#pragma unroll
+  for (int r = 0; r < 4; r++) {
+    int i = query + 4 * (QUERY_ROWS ? ty() : tx()) + r;
+    row_lse[r] = i < p.t ? lse[i] : 3.4e38f;  // weight 0
+    row_delta[r] = i < p.t ? delta[i] : 0;
+  }
 #pragma unroll
   for (int r = 0; r < 4; r++) {
 #pragma unroll
     for (int e = 0; e < 4; e++) {
-      int i = query + (QUERY_ROWS ? 4 * ty() + r : 4 * tx() + e), j = key + (QUERY_ROWS ? 4 * tx() + e : 4 * ty() + r);
-      float w = 0, slope = 0;
-      if (i < p.t && j < p.t) {
-        w = exponential(p.scale * s.row[r][e] - lse[i]);
-        slope = w * (d.row[r][e] - delta[i]);
-      }
+      int i = QUERY_ROWS ? r : e, j = key + (QUERY_ROWS ? 4 * tx() + e : 4 * ty() + r);
+      float w = exponential(p.scale * s.row[r][e] - row_lse[i]);
+      w = j < p.t ? w : 0;
       s.row[r][e] = w;
-      d.row[r][e] = slope;
+      d.row[r][e] = w * (d.row[r][e] - row_delta[i]);
     }
   }
 }

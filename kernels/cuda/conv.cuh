@@ -8,10 +8,12 @@ struct Conv {
   int h, w, cin, cout, kh, kw;     // of x and of the kernel
   int stride, top, left, oh, ow;   // padding above and to the left; y is oh x ow
   int xs, ys;                      // floats per pixel of x and y
+  int step_a, step_b, step_c;      // a tile's depth in the digits of k that the walk along k counts in: see Odometer
 };
 #define CONV_PARAMS \
-  int pixels, int h, int w, int cin, int cout, int kh, int kw, int stride, int top, int left, int oh, int ow, int xs, int ys
-#define CONV Conv{pixels, h, w, cin, cout, kh, kw, stride, top, left, oh, ow, xs, ys}
+  int pixels, int h, int w, int cin, int cout, int kh, int kw, int stride, int top, int left, int oh, int ow, int xs, int ys, int step_a, \
+      int step_b, int step_c
+#define CONV Conv{pixels, h, w, cin, cout, kh, kw, stride, top, left, oh, ow, xs, ys, step_a, step_b, step_c}
 
 // Epilogue: y = act(z + bias[o] + image_bias[m / image_pixels][o] + residual[m,o]).
 struct Epilogue {
@@ -80,25 +82,22 @@ struct ToOutput {  // from an input pixel to dy
 // Operands of the implicit GEMM. Walk says which four values of a tile a thread fetches: i() and k() of the first, along k or along the
 // tile's width as the operand is contiguous, and the tile's WIDTH and DEPTH.
 
-// Odometer counts in three digits, the fast one c below nc, b below nb, and moves on by a fixed step without a loop.
+// Odometer counts in three digits, the fast one c below nc, b below nb. Limits and steps are kernel parameters, which cost no register.
 struct Odometer {
-  int a, b, c, nb, nc, da, db, dc;
-  METHOD Odometer(int start, int step, int nb, int nc) : nb(nb), nc(nc) {
-    split(start, a, b, c);
-    split(step, da, db, dc);
-  }
-  METHOD void split(int v, int& high, int& middle, int& low) const {
+  int a, b, c;
+  METHOD Odometer(int v, int nb, int nc) {
     int rest = v / nc;
-    low = v - rest * nc;
-    high = rest / nb;
-    middle = rest - high * nb;
+    c = v - rest * nc;
+    a = rest / nb;
+    b = rest - a * nb;
   }
-  METHOD void advance() {
+  // advance moves on by a step that is given in digits.
+  METHOD void advance(int da, int db, int dc, int nb, int nc) {
     a += da, b += db, c += dc;
     if (c >= nc) c -= nc, b++;
     if (b >= nb) b -= nb, a++;
   }
-  METHOD void increment() {
+  METHOD void increment(int nb, int nc) {
     if (++c < nc) return;
     c = 0;
     if (++b == nb) b = 0, a++;
@@ -116,7 +115,7 @@ template <class Walk, int V, class Map> struct Im2Col {
   Odometer k;
   bool valid;
 
-  METHOD Im2Col(const Conv& p, const float* base) : p(p), base(base), k(Walk::k(), Walk::DEPTH, p.kw, Map::channels(p)) {
+  METHOD Im2Col(const Conv& p, const float* base) : p(p), base(base), k(Walk::k(), p.kw, Map::channels(p)) {
     int m = block_x() * Walk::WIDTH + Walk::i();
     valid = m < p.pixels;
     q = Map::start(p, valid ? m : 0);
@@ -126,7 +125,7 @@ template <class Walk, int V, class Map> struct Im2Col {
   METHOD const float* at() const { return base + (i64)pixel * Map::stride(p) + k.c; }
   METHOD void next() {
     int a = k.a, b = k.b;
-    k.advance();
+    k.advance(p.step_a, p.step_b, p.step_c, p.kw, Map::channels(p));
     if (k.a != a || k.b != b) find();
   }
   METHOD float4 get() {
@@ -139,7 +138,7 @@ template <class Walk, int V, class Map> struct Im2Col {
 #pragma unroll
     for (int e = 0; e < 4; e++) {
       if (s.pixel >= 0) v[e] = *s.at();
-      s.k.increment();
+      s.k.increment(p.kw, Map::channels(p));
       if (s.k.c == 0) s.find();
     }
     return v;
@@ -149,44 +148,45 @@ template <class Walk, int V, class Map> struct Im2Col {
 // Weights is the B operand of forward: row k, column o, contiguous along o.
 template <class Walk, int V> struct Weights {
   typedef Walk Order;
+  const Conv& p;
   const float* at;
-  int k, depth, cout, count;
-  METHOD Weights(const Conv& p, const float* w) : k(Walk::k()), depth(p.kh * p.kw * p.cin), cout(p.cout) {
+  int k, count;
+  METHOD Weights(const Conv& p, const float* w) : p(p), k(Walk::k()) {
     int o = block_y() * Walk::WIDTH + Walk::i();
-    count = cout - o;
-    at = w + (i64)k * cout + o;
+    count = p.cout - o;
+    at = w + (i64)k * p.cout + o;
   }
   METHOD void next() {
     k += Walk::DEPTH;
-    at += (i64)Walk::DEPTH * cout;
+    at += (i64)Walk::DEPTH * p.cout;
   }
-  METHOD float4 get() { return get4<V>(at, k < depth ? count : 0); }
+  METHOD float4 get() { return get4<V>(at, k < p.kh * p.kw * p.cin ? count : 0); }
 };
 
 // WeightsByOutput is the B operand of inputgrad: k = (tap, o), column c: contiguous along k.
 template <class Walk, int V> struct WeightsByOutput {
   typedef Walk Order;
+  const Conv& p;
   const float* w;
-  int cin, c;
-  Odometer k;  // a stays 0 until the taps are over
-  METHOD WeightsByOutput(const Conv& p, const float* w)
-      : w(w), cin(p.cin), c(block_y() * Walk::WIDTH + Walk::i()), k(Walk::k(), Walk::DEPTH, p.kh * p.kw, p.cout) {}
-  METHOD void next() { k.advance(); }
+  int c;
+  Odometer k;  // b is the tap; a stays 0 until the taps are over
+  METHOD WeightsByOutput(const Conv& p, const float* w) : p(p), w(w), c(block_y() * Walk::WIDTH + Walk::i()), k(Walk::k(), p.kh * p.kw, p.cout) {}
+  METHOD void next() { k.advance(0, p.step_a * p.kw + p.step_b, p.step_c, p.kh * p.kw, p.cout); }
   METHOD float4 get() {
     float4 v = 0;
     if (V == 4) {
-      if (c < cin && k.a == 0) v = load4(at(k));
+      if (c < p.cin && k.a == 0) v = load4(at(k));
       return v;
     }
     Odometer s = k;
 #pragma unroll
     for (int e = 0; e < 4; e++) {
-      if (c < cin && s.a == 0) v[e] = *at(s);
-      s.increment();
+      if (c < p.cin && s.a == 0) v[e] = *at(s);
+      s.increment(p.kh * p.kw, p.cout);
     }
     return v;
   }
-  METHOD const float* at(const Odometer& k) const { return w + ((i64)k.b * cin + c) * k.nc + k.c; }
+  METHOD const float* at(const Odometer& k) const { return w + ((i64)k.b * p.cin + c) * p.cout + k.c; }
 };
 
 // Chunk is the range of output pixels that a block of weightgrad adds up.
@@ -204,7 +204,7 @@ template <class Walk, int V> struct Patches {
   int m, last, a[TAPS], b[TAPS], c[TAPS];
   Odometer pixel;  // image, row, column of output pixel m
   METHOD Patches(const Conv& p, const float* x, Chunk chunk)
-      : p(p), x(x), m(chunk.first + Walk::k()), last(chunk.last), pixel(m, Walk::DEPTH, p.oh, p.ow) {
+      : p(p), x(x), m(chunk.first + Walk::k()), last(chunk.last), pixel(m, p.oh, p.ow) {
     for (int e = 0; e < TAPS; e++) {
       int r = block_x() * Walk::WIDTH + Walk::i() + e, tap = r / p.cin;
       c[e] = r - tap * p.cin;
@@ -214,7 +214,7 @@ template <class Walk, int V> struct Patches {
   }
   METHOD void next() {
     m += Walk::DEPTH;
-    pixel.advance();
+    pixel.advance(p.step_a, p.step_b, p.step_c, p.oh, p.ow);
   }
   // find is the pixel of x that row e meets, or -1.
   METHOD int find(int e) const {
@@ -240,17 +240,17 @@ template <class Walk, int V> struct Patches {
 // Cotangents is the B operand of weightgrad: k = output pixel, column o, contiguous along o.
 template <class Walk, int V> struct Cotangents {
   typedef Walk Order;
+  const Conv& p;
   const float* at;
   int m, last, count;
-  i64 step;
-  METHOD Cotangents(const Conv& p, const float* dy, Chunk chunk) : m(chunk.first + Walk::k()), last(chunk.last), step((i64)Walk::DEPTH * p.ys) {
+  METHOD Cotangents(const Conv& p, const float* dy, Chunk chunk) : p(p), m(chunk.first + Walk::k()), last(chunk.last) {
     int o = block_y() * Walk::WIDTH + Walk::i();
     count = p.cout - o;
     at = dy + (i64)m * p.ys + o;
   }
   METHOD void next() {
     m += Walk::DEPTH;
-    at += step;
+    at += (i64)Walk::DEPTH * p.ys;
   }
   METHOD float4 get() { return get4<V>(at, m < last ? count : 0); }
 };

@@ -18,9 +18,11 @@ func newLayer(p kernels.Conv) layer {
 	return l
 }
 
-// args are the arguments CONV_PARAMS.
-func (l layer) args(pixels int) []any {
-	return []any{pixels, l.H, l.W, l.Cin, l.Cout, l.KH, l.KW, l.Stride, l.PadTop, l.PadLeft, l.OutH(), l.OutW(), l.xs, l.ys}
+// args are the arguments CONV_PARAMS; the kernel walks over its sum in steps of v.depth, counted in digits whose limits are middle and
+// fast.
+func (l layer) args(pixels int, v variant, middle, fast int) []any {
+	return []any{pixels, l.H, l.W, l.Cin, l.Cout, l.KH, l.KW, l.Stride, l.PadTop, l.PadLeft, l.OutH(), l.OutW(), l.xs, l.ys,
+		v.depth / fast / middle, v.depth / fast % middle, v.depth % fast}
 }
 
 func (l layer) vector() bool { return fours(l.Cin, l.Cout, l.xs, l.ys) }
@@ -34,7 +36,7 @@ func (s *set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv)
 	residualStride := stride(e.ResidualStride, p.Cout)
 	shape := product{l.outputs(), l.Cout, l.vector() && (e.Residual == nil || fours(residualStride)), p.Precision}
 	v := s.chooseProduct(shape)
-	args := append([]any{y, x, w}, l.args(l.outputs())...)
+	args := append([]any{y, x, w}, l.args(l.outputs(), v, l.KW, l.Cin)...)
 	args = append(args, e.Bias, e.ImageBias, e.Residual, residualStride, l.imagePixels, int(e.Act))
 	s.launch("conv2d_forward_"+v.name, v.grid(shape, 1), args...)
 }
@@ -43,7 +45,7 @@ func (s *set) Conv2DInputGrad(dx, dy, w kernels.Buffer, p kernels.Conv) {
 	l := newLayer(p)
 	shape := product{l.inputs(), l.Cin, l.vector(), p.Precision}
 	v := s.chooseProduct(shape)
-	args := append([]any{dx, dy, w}, l.args(l.inputs())...)
+	args := append([]any{dx, dy, w}, l.args(l.inputs(), v, l.KW, l.Cout)...)
 	s.launch("conv2d_inputgrad_"+v.name, v.grid(shape, 1), append(args, p.Accumulate)...)
 }
 
@@ -58,7 +60,7 @@ func (s *set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	chunk := weightChunk(shape.rows, shape.columns)
 	chunks := ceil(l.outputs(), chunk)
 	call := func(dw any, accumulate bool) {
-		args := append([]any{dw, x, dy}, l.args(l.outputs())...)
+		args := append([]any{dw, x, dy}, l.args(l.outputs(), v, l.OutH(), l.OutW())...)
 		s.launch("conv2d_weightgrad_"+v.name, v.grid(shape, chunks), append(args, chunk, accumulate)...)
 	}
 	if chunks == 1 {

@@ -28,13 +28,13 @@ template <class T, int V> DEVICE void weightgrad(float* dw, const float* x, cons
 
 // Grid: tiles of rows on x, tiles of columns on y, chunks of output pixels on z.
 #define RUNG(type, T, variant, V)                                                                                                          \
-  KERNEL(THREADS) conv2d_forward_##type##_##variant(float* y, const float* x, const float* weights, CONV_PARAMS, EPILOGUE_PARAMS) {       \
+  KERNEL_PAIR(THREADS) conv2d_forward_##type##_##variant(float* y, const float* x, const float* weights, CONV_PARAMS, EPILOGUE_PARAMS) {       \
     forward<T, V>(y, x, weights, CONV, EPILOGUE);                                                                                          \
   }                                                                                                                                        \
-  KERNEL(THREADS) conv2d_inputgrad_##type##_##variant(float* dx, const float* dy, const float* weights, CONV_PARAMS, int accumulate) {    \
+  KERNEL_PAIR(THREADS) conv2d_inputgrad_##type##_##variant(float* dx, const float* dy, const float* weights, CONV_PARAMS, int accumulate) {    \
     inputgrad<T, V>(dx, dy, weights, CONV, accumulate);                                                                                    \
   }                                                                                                                                        \
-  KERNEL(THREADS)                                                                                                                          \
+  KERNEL_PAIR(THREADS)                                                                                                                          \
   conv2d_weightgrad_##type##_##variant(float* dw, const float* x, const float* dy, CONV_PARAMS, int chunk, int accumulate) {              \
     weightgrad<T, V>(dw, x, dy, CONV, chunk, accumulate);                                                                                  \
   }

@@ -8,10 +8,12 @@
 #define __global__ __attribute__((global))
 #define __device__ __attribute__((device))
 #define __shared__ __attribute__((shared))
-#define __launch_bounds__(threads) __attribute__((launch_bounds(threads)))
+#define __launch_bounds__(threads, blocks) __attribute__((launch_bounds(threads, blocks)))
 #define DEVICE static __device__ inline __attribute__((always_inline))
 #define METHOD __device__ inline __attribute__((always_inline))
-#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
+// The second number is how many blocks must fit a multiprocessor: it caps the registers.
+#define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads, 1)
+#define KERNEL_PAIR(threads) extern "C" __global__ void __launch_bounds__(threads, 2)
 
 typedef unsigned int u32;
 typedef unsigned short u16;

@@ -12,7 +12,7 @@ type product struct {
 // variant is a rung of the product ladder and when to take it.
 type variant struct {
 	name          string
-	tile          int  // rows and columns of a block's tile; 0: one result per thread
+	tile, depth   int  // rows and columns of a block's tile, terms of a sum per step; 0: one result per thread
 	vector        bool // needs 128-bit loads
 	rows, columns int  // taken from this size on
 }
@@ -24,13 +24,13 @@ const never = 1 << 62
 // order, so the choice changes no bit of a result.
 var productVariants = map[kernels.Precision][]variant{
 	kernels.PrecisionF32: {
-		{name: "tile128", tile: 128, vector: true, rows: 2048, columns: 96},
-		{name: "tile64", tile: 64, vector: true},
-		{name: "any64", tile: 64},
+		{name: "tile128", tile: 128, depth: 8, vector: true, rows: 2048, columns: 96},
+		{name: "tile64", tile: 64, depth: 16, vector: true},
+		{name: "any64", tile: 64, depth: 16},
 		{name: "naive", rows: never},
 	},
-	kernels.PrecisionTF32: {{name: "tensor", tile: 128, vector: true}, {name: "anytensor", tile: 128}},
-	kernels.PrecisionBF16: {{name: "tensor", tile: 128, vector: true}, {name: "anytensor", tile: 128}},
+	kernels.PrecisionTF32: {{name: "tensor", tile: 128, depth: 16, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
+	kernels.PrecisionBF16: {{name: "tensor", tile: 128, depth: 16, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
 }
 
 // chooseProduct looks the table up; the rung of the options comes first where the shape allows it. The name is the end of the kernel's:
