@@ -104,6 +104,17 @@ struct Odometer {
   }
 };
 
+// Source is where four neighbours of an operand lie, if they exist; only 128-bit fetches (V = 4) have one.
+struct Source {
+  const float* p;
+  bool there;
+};
+DEVICE float4 fetch(Source s) {
+  float4 v = 0;
+  if (s.there) v = load4(s.p);
+  return v;
+}
+
 // Im2Col is the A operand of forward (Map = ToInput) and inputgrad (ToOutput): row m, k = (a, b, channel), contiguous along k. A thread
 // stays in its row, so it finds a pixel only when its tap changes.
 template <class Walk, int V, class Map> struct Im2Col {
@@ -128,12 +139,10 @@ template <class Walk, int V, class Map> struct Im2Col {
     k.advance(p.step_a, p.step_b, p.step_c, p.kw, Map::channels(p));
     if (k.a != a || k.b != b) find();
   }
-  METHOD float4 get() {
+  METHOD Source source() const { return {at(), pixel >= 0}; }
+  METHOD float4 get() const {
+    if (V == 4) return fetch(source());
     float4 v = 0;
-    if (V == 4) {
-      if (pixel >= 0) v = load4(at());
-      return v;
-    }
     Im2Col s = *this;  // four consecutive k may belong to different taps
 #pragma unroll
     for (int e = 0; e < 4; e++) {
@@ -160,7 +169,9 @@ template <class Walk, int V> struct Weights {
     k += Walk::DEPTH;
     at += (i64)Walk::DEPTH * p.cout;
   }
-  METHOD float4 get() { return get4<V>(at, k < p.kh * p.kw * p.cin ? count : 0); }
+  METHOD int width() const { return k < p.kh * p.kw * p.cin ? count : 0; }
+  METHOD Source source() const { return {at, width() > 0}; }
+  METHOD float4 get() const { return get4<V>(at, width()); }
 };
 
 // WeightsByOutput is the B operand of inputgrad: k = (tap, o), column c: contiguous along k.
@@ -172,12 +183,10 @@ template <class Walk, int V> struct WeightsByOutput {
   Odometer k;  // b is the tap; a stays 0 until the taps are over
   METHOD WeightsByOutput(const Conv& p, const float* w) : p(p), w(w), c(block_y() * Walk::WIDTH + Walk::i()), k(Walk::k(), p.kh * p.kw, p.cout) {}
   METHOD void next() { k.advance(0, p.step_a * p.kw + p.step_b, p.step_c, p.kh * p.kw, p.cout); }
-  METHOD float4 get() {
+  METHOD Source source() const { return {at(k), c < p.cin && k.a == 0}; }
+  METHOD float4 get() const {
+    if (V == 4) return fetch(source());
     float4 v = 0;
-    if (V == 4) {
-      if (c < p.cin && k.a == 0) v = load4(at(k));
-      return v;
-    }
     Odometer s = k;
 #pragma unroll
     for (int e = 0; e < 4; e++) {
@@ -221,13 +230,13 @@ template <class Walk, int V> struct Patches {
     if (a[e] >= p.kh || m >= last) return -1;
     return ToInput::pixel(p, Place{pixel.a, pixel.b * p.stride - p.top, pixel.c * p.stride - p.left}, a[e], b[e]);
   }
-  METHOD float4 get() {
+  METHOD Source source() const {
+    int i = find(0);
+    return {x + (i64)i * p.xs + c[0], i >= 0};
+  }
+  METHOD float4 get() const {
+    if (V == 4) return fetch(source());
     float4 v = 0;
-    if (V == 4) {
-      int i = find(0);
-      if (i >= 0) v = load4(x + (i64)i * p.xs + c[0]);
-      return v;
-    }
 #pragma unroll
     for (int e = 0; e < TAPS; e++) {
       int i = find(e);
@@ -252,7 +261,9 @@ template <class Walk, int V> struct Cotangents {
     m += Walk::DEPTH;
     at += (i64)Walk::DEPTH * p.ys;
   }
-  METHOD float4 get() { return get4<V>(at, m < last ? count : 0); }
+  METHOD int width() const { return m < last ? count : 0; }
+  METHOD Source source() const { return {at, width() > 0}; }
+  METHOD float4 get() const { return get4<V>(at, width()); }
 };
 
 // Destinations of the implicit GEMM take four neighbouring sums of one row.

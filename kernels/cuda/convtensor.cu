@@ -1,45 +1,54 @@
 // Convolution and its gradients on tensor cores: the implicit GEMM of conv.cuh on the engine of tensor.cuh. See conv.cu for the sums.
 //
 // Ladder
-//   anytensor  scalar fetches: any channel counts and strides
-//   tensor     128-bit fetches: channels and strides are multiples of four
+//   anytensor  scalar fetches into registers: any channel counts and strides
+//   tensor     cp.async of 128 bits in three stages: channels and strides are multiples of four. Same sums, same bits.
 #include "conv.cuh"
 #include "tensor.cuh"
 
 DEVICE int steps(int depth) { return (depth + DEPTH - 1) / DEPTH; }
 
+// run multiplies with the engine for V-float fetches.
+template <class T, int V, class A, class B, class Output> DEVICE void run(A a, B b, int depth, const Output& out) {
+  if constexpr (V == 4) {
+    multiply_async<T>(a, b, steps(depth), out);
+  } else {
+    multiply<T>(a, b, steps(depth), out);
+  }
+}
+
 template <class T, int V> DEVICE void forward(float* y, const float* x, const float* w, const Conv& p, const Epilogue& epilogue) {
-  multiply<T>(parts(Im2Col<AlongK<T, 0>, V, ToInput>(p, x), Im2Col<AlongK<T, 1>, V, ToInput>(p, x)),
-              parts(Weights<AlongI<T, 0>, V>(p, w), Weights<AlongI<T, 1>, V>(p, w)), steps(p.kh * p.kw * p.cin), ForwardOutput<V>{y, p, epilogue});
+  run<T, V>(parts(Im2Col<AlongK<T, 0>, V, ToInput>(p, x), Im2Col<AlongK<T, 1>, V, ToInput>(p, x)),
+              parts(Weights<AlongI<T, 0>, V>(p, w), Weights<AlongI<T, 1>, V>(p, w)), p.kh * p.kw * p.cin, ForwardOutput<V>{y, p, epilogue});
 }
 
 template <class T, int V> DEVICE void inputgrad(float* dx, const float* dy, const float* w, const Conv& p, int accumulate) {
-  multiply<T>(parts(Im2Col<AlongK<T, 0>, V, ToOutput>(p, dy), Im2Col<AlongK<T, 1>, V, ToOutput>(p, dy)),
-              parts(WeightsByOutput<AlongK<T, 0>, V>(p, w), WeightsByOutput<AlongK<T, 1>, V>(p, w)), steps(p.kh * p.kw * p.cout),
+  run<T, V>(parts(Im2Col<AlongK<T, 0>, V, ToOutput>(p, dy), Im2Col<AlongK<T, 1>, V, ToOutput>(p, dy)),
+              parts(WeightsByOutput<AlongK<T, 0>, V>(p, w), WeightsByOutput<AlongK<T, 1>, V>(p, w)), p.kh * p.kw * p.cout,
               InputGradOutput<V>{dx, p, accumulate});
 }
 
 template <class T, int V> DEVICE void weightgrad(float* dw, const float* x, const float* dy, const Conv& p, int length, int accumulate) {
   Chunk chunk(p, length);
-  multiply<T>(parts(Patches<AlongI<T, 0>, V>(p, x, chunk), Patches<AlongI<T, 1>, V>(p, x, chunk)),
-              parts(Cotangents<AlongI<T, 0>, V>(p, dy, chunk), Cotangents<AlongI<T, 1>, V>(p, dy, chunk)), steps(chunk.last - chunk.first),
+  run<T, V>(parts(Patches<AlongI<T, 0>, V>(p, x, chunk), Patches<AlongI<T, 1>, V>(p, x, chunk)),
+              parts(Cotangents<AlongI<T, 0>, V>(p, dy, chunk), Cotangents<AlongI<T, 1>, V>(p, dy, chunk)), chunk.last - chunk.first,
               WeightGradOutput<V>{dw, p, accumulate});
 }
 
 // Grid: tiles of rows on x, tiles of columns on y, chunks of output pixels on z.
-#define RUNG(type, T, variant, V)                                                                                                          \
-  KERNEL_PAIR(THREADS) conv2d_forward_##type##_##variant(float* y, const float* x, const float* weights, CONV_PARAMS, EPILOGUE_PARAMS) {       \
+#define RUNG(KERNEL, type, T, variant, V)                                                                                                      \
+  KERNEL(THREADS) conv2d_forward_##type##_##variant(float* y, const float* x, const float* weights, CONV_PARAMS, EPILOGUE_PARAMS) {       \
     forward<T, V>(y, x, weights, CONV, EPILOGUE);                                                                                          \
   }                                                                                                                                        \
-  KERNEL_PAIR(THREADS) conv2d_inputgrad_##type##_##variant(float* dx, const float* dy, const float* weights, CONV_PARAMS, int accumulate) {    \
+  KERNEL(THREADS) conv2d_inputgrad_##type##_##variant(float* dx, const float* dy, const float* weights, CONV_PARAMS, int accumulate) {    \
     inputgrad<T, V>(dx, dy, weights, CONV, accumulate);                                                                                    \
   }                                                                                                                                        \
-  KERNEL_PAIR(THREADS)                                                                                                                          \
+  KERNEL(THREADS)                                                                                                                          \
   conv2d_weightgrad_##type##_##variant(float* dw, const float* x, const float* dy, CONV_PARAMS, int chunk, int accumulate) {              \
     weightgrad<T, V>(dw, x, dy, CONV, chunk, accumulate);                                                                                  \
   }
 
-RUNG(tf32, TF32, anytensor, 1)
-RUNG(tf32, TF32, tensor, 4)
-RUNG(bf16, BF16, anytensor, 1)
-RUNG(bf16, BF16, tensor, 4)
+RUNG(KERNEL, tf32, TF32, anytensor, 1)
+RUNG(KERNEL_PAIR, tf32, TF32, tensor, 4)
+RUNG(KERNEL, bf16, BF16, anytensor, 1)
+RUNG(KERNEL_PAIR, bf16, BF16, tensor, 4)

@@ -1,9 +1,12 @@
 // The tile engine of products on tensor cores (sm_80): operands rounded to TF32 or bfloat16, sums in float32.
 //
 // A block of THREADS threads multiplies a 128 x 16 tile by a 16 x 128 tile per step; its 8 warps have 64 x 32 sums each, as 4 x 4 squares
-// of mma.sync.m16n8. Operands are fetched as float32 into registers while the step before is multiplied, and rounded once, on their way
-// to shared memory, not at every use. A word of shared memory holds one TF32 value or two bfloat16 values, neighbours along k, so one
-// mma consumes 8 words along k for either type, and the fragments of both have the same shape.
+// of mma.sync.m16n8. Operands are fetched as float32 while the steps before are multiplied, and rounded once, on their way to the tile in
+// shared memory, not at every use. A word of the tile holds one TF32 value or two bfloat16 values, neighbours along k, so one mma consumes
+// 8 words along k for either type, and the fragments of both have the same shape.
+//
+// Two ways to fetch: into registers, one step ahead (multiply); or with cp.async, STAGES - 1 steps ahead (multiply_async), into slots of
+// shared memory that belong to the thread that fetches: it waits for its own copies only, and no register is held while they fly.
 #pragma once
 #include "dev.cuh"
 
@@ -101,11 +104,71 @@ template <class First, class Second> struct Parts {
 };
 template <class First, class Second> DEVICE Parts<First, Second> parts(First first, Second second) { return {first, second}; }
 
-// multiply gives out(row, column, four neighbouring sums) every part of the product of `steps` tiles that the thread has.
+// Lane is the thread's part of its warp's sums.
+struct Lane {
+  int row, column, word;  // of the lane's first fragments of A and B
+  METHOD Lane() {
+    int lane = thread_x() % WARP, warp = thread_x() / WARP;
+    row = warp / 4 * 64 + lane / 4;
+    column = warp % 4 * 32 + lane / 4;
+    word = lane % 4;
+  }
+};
+
+// multiply_tile adds the product of two tiles.
+template <class T, class A, class B> DEVICE void multiply_tile(Sums (&sum)[4][4], const u32* a, const u32* b, Lane lane) {
+#pragma unroll
+  for (int w = 0; w < T::WORDS; w += 8) {
+    u32 u[4][4], v[4][2];
+#pragma unroll
+    for (int q = 0; q < 4; q++) {
+      u[q][0] = a[A::at(lane.row + 16 * q, w + lane.word)];
+      u[q][1] = a[A::at(lane.row + 16 * q + 8, w + lane.word)];
+      u[q][2] = a[A::at(lane.row + 16 * q, w + 4 + lane.word)];
+      u[q][3] = a[A::at(lane.row + 16 * q + 8, w + 4 + lane.word)];
+      v[q][0] = b[B::at(lane.column + 8 * q, w + lane.word)];
+      v[q][1] = b[B::at(lane.column + 8 * q, w + 4 + lane.word)];
+    }
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+#pragma unroll
+      for (int q = 0; q < 4; q++) T::multiply(sum[r][q], u[r], v[q]);
+    }
+  }
+}
+
+// select is which ? a : b, as one instruction: a branch around the shuffles below would part the warp.
+DEVICE float select(int which, float a, float b) {
+  float v;
+  asm("{ .reg .pred p; setp.ne.s32 p, %1, 0; selp.f32 %0, %2, %3, p; }" : "=f"(v) : "r"(which), "f"(a), "f"(b));
+  return v;
+}
+
+// finish gives out(row, column, four neighbouring sums) all that the thread has. Neighbouring lanes first trade halves, so that the even
+// one has four columns of the upper row and the odd one of the lower; all trades come before all writes, which part the warp.
+template <class Output> DEVICE void finish(const Sums (&sum)[4][4], Lane lane, const Output& out) {
+  int odd = thread_x() % 2, column = block_y() * WIDTH + thread_x() / WARP % 4 * 32 + lane.word / 2 * 4;
+  float4 z[4][4];
+#pragma unroll
+  for (int r = 0; r < 4; r++) {
+#pragma unroll
+    for (int q = 0; q < 4; q++) {
+      const float* c = sum[r][q].c;
+      float given0 = shuffle_xor(select(odd, c[0], c[2]), 1), given1 = shuffle_xor(select(odd, c[1], c[3]), 1);
+      z[r][q] = float4{select(odd, given0, c[0]), select(odd, given1, c[1]), select(odd, c[2], given0), select(odd, c[3], given1)};
+    }
+  }
+#pragma unroll
+  for (int r = 0; r < 4; r++) {
+#pragma unroll
+    for (int q = 0; q < 4; q++) out(block_x() * WIDTH + lane.row + 16 * r + 8 * odd, column + 8 * q, z[r][q]);
+  }
+}
+
+// multiply gives out every part of the product of `steps` tiles.
 template <class T, class A, class B, class Output> DEVICE void multiply(A a, B b, int steps, const Output& out) {
   __shared__ __attribute__((aligned(16))) u32 a_tile[2][A::Order::SIZE], b_tile[2][B::Order::SIZE];
-  int lane = thread_x() % WARP, warp = thread_x() / WARP;
-  int row = warp / 4 * 64 + lane / 4, column = warp % 4 * 32 + lane / 4, word = lane % 4;
+  Lane lane;
   Sums sum[4][4] = {};
   A::Order::store(a_tile[0], a.first.get(), a.second.get());
   B::Order::store(b_tile[0], b.first.get(), b.second.get());
@@ -122,40 +185,74 @@ template <class T, class A, class B, class Output> DEVICE void multiply(A a, B b
       b_first = b.first.get();
       b_second = b.second.get();
     }
-#pragma unroll
-    for (int w = 0; w < T::WORDS; w += 8) {
-      u32 u[4][4], v[4][2];
-#pragma unroll
-      for (int q = 0; q < 4; q++) {
-        u[q][0] = a_tile[now][A::Order::at(row + 16 * q, w + word)];
-        u[q][1] = a_tile[now][A::Order::at(row + 16 * q + 8, w + word)];
-        u[q][2] = a_tile[now][A::Order::at(row + 16 * q, w + 4 + word)];
-        u[q][3] = a_tile[now][A::Order::at(row + 16 * q + 8, w + 4 + word)];
-        v[q][0] = b_tile[now][B::Order::at(column + 8 * q, w + word)];
-        v[q][1] = b_tile[now][B::Order::at(column + 8 * q, w + 4 + word)];
-      }
-#pragma unroll
-      for (int r = 0; r < 4; r++) {
-#pragma unroll
-        for (int q = 0; q < 4; q++) T::multiply(sum[r][q], u[r], v[q]);
-      }
-    }
+    multiply_tile<T, typename A::Order, typename B::Order>(sum, a_tile[now], b_tile[now], lane);
     if (more) {
       A::Order::store(a_tile[1 - now], a_first, a_second);
       B::Order::store(b_tile[1 - now], b_first, b_second);
     }
     barrier();
   }
-  // Neighbouring lanes trade halves, so that the even one has four columns of the upper row and the odd one of the lower.
-  int odd = lane % 2;
-#pragma unroll
-  for (int r = 0; r < 4; r++) {
-#pragma unroll
-    for (int q = 0; q < 4; q++) {
-      const float* c = sum[r][q].c;
-      float given0 = shuffle_xor(odd ? c[0] : c[2], 1), given1 = shuffle_xor(odd ? c[1] : c[3], 1);
-      float4 z = odd ? float4{given0, given1, c[2], c[3]} : float4{c[0], c[1], given0, given1};
-      out(block_x() * WIDTH + row + 16 * r + 8 * odd, block_y() * WIDTH + warp % 4 * 32 + 8 * q + lane % 4 / 2 * 4, z);
+  finish(sum, lane, out);
+}
+
+const int STAGES = 3;
+
+// copy_async starts a copy of 16 bytes to shared memory, of zeros if the source is not there.
+template <class Source> DEVICE void copy_async(float4* to, Source from) {
+  u32 address = (u32)(u64)(__attribute__((address_space(3))) float4*)to;
+  u64 source = (u64)(const __attribute__((address_space(1))) float*)from.p;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source), "r"(from.there ? 16 : 0) : "memory");
+}
+// arrived is what a copy left in a slot, fetched as one access, which the compiler would split.
+DEVICE float4 arrived(const float4* slot) {
+  u32 address = (u32)(u64)(const __attribute__((address_space(3))) float4*)slot;
+  float a, b, c, d;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(a), "=f"(b), "=f"(c), "=f"(d) : "r"(address) : "memory");
+  return float4{a, b, c, d};
+}
+DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// wait_copies waits until at most STAGES - 2 of the thread's groups of copies are in flight.
+DEVICE void wait_copies() { asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory"); }
+
+// multiply_async is multiply with cp.async. Dynamic shared memory: STAGES times four 16-byte slots per thread, then two tiles each of A and
+// B.
+template <class T, class A, class B, class Output> DEVICE void multiply_async(A a, B b, int steps, const Output& out) {
+  extern __shared__ float4 dynamic4[];
+  float4* slots = dynamic4 + thread_x();
+  u32 *a_tile = (u32*)(dynamic4 + STAGES * 4 * THREADS), *b_tile = a_tile + 2 * A::Order::SIZE;
+  Lane lane;
+  Sums sum[4][4] = {};
+  int fetched = 0;  // steps
+  auto start = [&](int stage) {
+    if (fetched < steps) {
+      float4* slot = slots + stage * 4 * THREADS;
+      copy_async(slot, a.first.source());
+      copy_async(slot + THREADS, a.second.source());
+      copy_async(slot + 2 * THREADS, b.first.source());
+      copy_async(slot + 3 * THREADS, b.second.source());
+      a.next();
+      b.next();
     }
+    fetched++;
+    commit_copies();  // a group of nothing keeps the count
+  };
+  auto arrive = [&](int stage, int half) {
+    wait_copies();
+    const float4* slot = slots + stage * 4 * THREADS;
+    A::Order::store(a_tile + half * A::Order::SIZE, arrived(slot), arrived(slot + THREADS));
+    B::Order::store(b_tile + half * B::Order::SIZE, arrived(slot + 2 * THREADS), arrived(slot + 3 * THREADS));
+  };
+  for (int stage = 0; stage < STAGES - 1; stage++) start(stage);
+  arrive(0, 0);
+  barrier();
+  int stage = 0;  // of this step
+  for (int step = 0; step < steps; step++) {
+    int free = stage == 0 ? STAGES - 1 : stage - 1;  // that of the step before
+    stage = stage == STAGES - 1 ? 0 : stage + 1;
+    start(free);
+    multiply_tile<T, typename A::Order, typename B::Order>(sum, a_tile + step % 2 * A::Order::SIZE, b_tile + step % 2 * B::Order::SIZE, lane);
+    if (step + 1 < steps) arrive(stage, 1 - step % 2);
+    barrier();
   }
+  finish(sum, lane, out);
 }

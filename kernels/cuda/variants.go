@@ -13,9 +13,13 @@ type product struct {
 type variant struct {
 	name          string
 	tile, depth   int  // rows and columns of a block's tile, terms of a sum per step; 0: one result per thread
+	shared        int  // bytes of dynamic shared memory
 	vector        bool // needs 128-bit loads
 	rows, columns int  // taken from this size on
 }
+
+// Shared memory of multiply_async in tensor.cuh: the slots of three stages, and the bytes of a row of a tile at most.
+const asyncSlots, asyncPitch = 3 * 4 * 16 * threads, 4 * (128 + 8)
 
 // never is a size that keeps a rung for those who ask for it.
 const never = 1 << 62
@@ -29,8 +33,8 @@ var productVariants = map[kernels.Precision][]variant{
 		{name: "any64", tile: 64, depth: 16},
 		{name: "naive", rows: never},
 	},
-	kernels.PrecisionTF32: {{name: "tensor", tile: 128, depth: 16, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
-	kernels.PrecisionBF16: {{name: "tensor", tile: 128, depth: 16, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
+	kernels.PrecisionTF32: {{name: "tensor", tile: 128, depth: 16, shared: asyncSlots + 2*2*16*asyncPitch, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
+	kernels.PrecisionBF16: {{name: "tensor", tile: 128, depth: 16, shared: asyncSlots + 2*2*8*asyncPitch, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
 }
 
 // chooseProduct looks the table up; the rung of the options comes first where the shape allows it. The name is the end of the kernel's:
@@ -58,7 +62,7 @@ func (v variant) grid(p product, chunks int) grid {
 		g.z = chunks
 		return g
 	}
-	return grid{x: ceil(p.rows, v.tile), y: ceil(p.columns, v.tile), z: chunks}
+	return grid{x: ceil(p.rows, v.tile), y: ceil(p.columns, v.tile), z: chunks, shared: v.shared}
 }
 
 // vec4 is the end of the name of an op's kernel with 128-bit accesses where they are possible, "_vec4" or "_naive", and the number of
