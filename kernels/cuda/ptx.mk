@@ -11,9 +11,14 @@ PTX_FLAGS_sm80 := --cuda-gpu-arch=sm_80 --cuda-feature=+ptx70
 PTX_SOURCES_sm70 := attention conv elementwise images layout matmul norm optim physics random
 PTX_SOURCES_sm80 := convtensor matmultensor
 
-.PHONY: ptx
+.PHONY: ptx ptx-check
 ptx: ## rebuild kernels/cuda/ptx from the CUDA sources (clang-19)
 	@version=$$($(PTX_CLANG) -dumpversion) && test "$$version" = "$(PTX_CLANG_VERSION)" || \
 		{ echo "ptx: $(PTX_CLANG) is version $$version, the committed PTX is from $(PTX_CLANG_VERSION): install Debian's clang-19"; exit 1; }
 	@$(foreach target,sm70 sm80,$(foreach source,$(PTX_SOURCES_$(target)), \
 		sh kernels/cuda/ptx.sh $(PTX_CLANG) $(PTX_CLANG_VERSION) $(source) $(target) "$(PTX_FLAGS) $(PTX_FLAGS_$(target))" &&)) true
+
+PTXAS ?= ptxas
+ptx-check: ## assemble the PTX for every GPU generation, print registers and shared memory, fail on spills (needs NVIDIA's ptxas)
+	@command -v $(PTXAS) >/dev/null || { echo "ptx-check: no $(PTXAS): unpack it from the package nvidia-cuda-toolkit or set PTXAS"; exit 1; }
+	@sh kernels/cuda/ptxas.sh $(PTXAS)
