@@ -21,7 +21,15 @@ type flags struct {
 	Preset     string           `default:"quick" help:"Built-in settings: ${presets}."`
 	Config     string           `placeholder:"FILE.toml" help:"Settings that override the preset."`
 	Set        []string         `sep:"none" placeholder:"KEY=VALUE" help:"Override one setting, for example train.lr=1e-3. May be repeated."`
-	Data       string           `placeholder:"PATH" help:"Images: an IDX file (.gz too), a CIFAR-10 binary file or folder. Default: the embedded Fashion-MNIST images."`
+	Data       string           `placeholder:"PATH" help:"Images: a folder, .zip or .tar of PNG, JPEG, WebP, TIFF or .npy files, a CIFAR-10 folder or archive, an IDX, .npy or .npz file. Default: the embedded Fashion-MNIST images."`
+	Crop       int              `placeholder:"PIXELS" help:"Keep the centre square of each image (CelebA: 178, 140 or 128)."`
+	Size       int              `placeholder:"PIXELS" help:"Resize each image to a square."`
+	Channels   int              `placeholder:"1|3" help:"Make all images grey or colour."`
+	Grey       bool             `help:"Allow --channels 1 to reduce colour to luma."`
+	Background string           `placeholder:"black|white" help:"What shows through transparent pixels."`
+	Range      string           `placeholder:"LO,HI" help:"Stored values that become -1 and 1; percentile:LO,HI for each image."`
+	Layout     string           `placeholder:"NHWC" help:"Dimensions of .npy arrays."`
+	Array      string           `placeholder:"NAME" help:"Array of an .npz file."`
 	Seed       *uint64          `help:"Seed of everything random."`
 	Out        string           `default:"runs" help:"Folder that receives the numbered run folders."`
 	Resume     string           `placeholder:"RUN" help:"Continue the run in this folder, with the settings it began with."`
@@ -53,12 +61,7 @@ func (f flags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if f.Data != "" {
-		settings.Data.Path = f.Data
-	}
-	if f.Seed != nil {
-		settings.Seed = *f.Seed
-	}
+	f.override(&settings)
 	choice, err := device.Open(f.Device, f.Threads)
 	if err != nil {
 		return err
@@ -70,4 +73,28 @@ func (f flags) run(ctx context.Context) error {
 	return run.Train(ctx, run.TrainOptions{Settings: settings, Name: f.Preset, Out: f.Out, Resume: f.Resume, OtherLevel: f.OtherLevel,
 		Set: choice.Set, Device: run.Device{Name: "host", Level: choice.Set.Name(), Why: choice.String()},
 		Log: os.Stdout, Progress: run.NewProgress(os.Stderr)})
+}
+
+// override puts the flags that were given over the settings.
+func (f flags) override(s *run.Settings) {
+	set(&s.Data.Path, f.Data)
+	set(&s.Data.Crop, f.Crop)
+	set(&s.Data.Size, f.Size)
+	set(&s.Data.Channels, f.Channels)
+	set(&s.Data.Grey, f.Grey)
+	set(&s.Data.Background, f.Background)
+	set(&s.Data.Range, f.Range)
+	set(&s.Data.Layout, f.Layout)
+	set(&s.Data.Array, f.Array)
+	if f.Seed != nil {
+		s.Seed = *f.Seed
+	}
+}
+
+// set overrides a setting by a flag that is not at its zero value.
+func set[T comparable](setting *T, flag T) {
+	var zero T
+	if flag != zero {
+		*setting = flag
+	}
 }

@@ -10,12 +10,7 @@ import (
 // loadImages opens the data of a run and divides it, by seed: the held-out images first, then the clean ones, the rest
 // being measured and learned from.
 func loadImages(s Settings) (whole *data.Set, images learn.Images, err error) {
-	if s.Data.Path == "" {
-		whole, err = data.Embedded()
-	} else {
-		whole, err = data.Open(s.Data.Path)
-	}
-	if err != nil {
+	if whole, err = s.Data.open(); err != nil {
 		return nil, images, err
 	}
 	held, clean := s.Eval.HeldOut, s.Init.Clean

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"emdiff/emdiff/data"
 	"emdiff/emdiff/learn"
 )
 
@@ -26,10 +27,29 @@ type Settings struct {
 	learn.Config
 }
 
-// DataSettings chooses the images.
+// DataSettings chooses the images; all but Path and Limit are those of data.OpenOptions.
 type DataSettings struct {
-	Path  string `toml:"path"`  // file or folder; empty = the embedded Fashion-MNIST images
-	Limit int    `toml:"limit"` // measurements to learn from; 0 = all that are not held out or clean
+	Path       string `toml:"path"`  // file or folder; empty = the embedded Fashion-MNIST images
+	Limit      int    `toml:"limit"` // measurements to learn from; 0 = all that are not held out or clean
+	Part       string `toml:"part"`
+	Crop       int    `toml:"crop"`
+	Size       int    `toml:"size"`
+	Channels   int    `toml:"channels"`
+	Grey       bool   `toml:"grey"`
+	Background string `toml:"background"`
+	Range      string `toml:"range"`
+	Layout     string `toml:"layout"`
+	Array      string `toml:"array"`
+}
+
+// open reads the images.
+func (d DataSettings) open() (*data.Set, error) {
+	o := data.OpenOptions{Part: d.Part, Crop: d.Crop, Size: d.Size, Channels: d.Channels, Grey: d.Grey, Background: d.Background,
+		Range: d.Range, Layout: d.Layout, Array: d.Array}
+	if d.Path == "" {
+		return o.Embedded()
+	}
+	return o.Open(d.Path)
 }
 
 // Presets lists the names of the built-in settings.

@@ -3,6 +3,9 @@ package run
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"os"
 	"path/filepath"
@@ -287,4 +290,23 @@ func TestCheckpointsAreKeptWholly(t *testing.T) {
 	require.NoError(t, os.WriteFile(c.path("state.json"), []byte("{"), 0o666))
 	_, _, err = c.Load()
 	assert.ErrorContains(t, err, "damaged")
+}
+
+func TestTrainReadsAFolderOfPictures(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 60 {
+		picture := image.NewGray(image.Rect(0, 0, 30, 32))
+		for j := range picture.Pix {
+			picture.Pix[j] = uint8(i*7 + j)
+		}
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%02d.png", i)))
+		require.NoError(t, err)
+		require.NoError(t, png.Encode(f, picture))
+		require.NoError(t, f.Close())
+	}
+	var log bytes.Buffer
+	o := options(t, t.TempDir(), &log)
+	o.Settings = small(t, "data.path="+dir, "data.size=16", "init.steps=2", "em.steps=2")
+	require.NoError(t, Train(context.Background(), o))
+	assert.Contains(t, log.String(), "16x16x1: 40 to measure, 10 clean, 6 held out")
 }
