@@ -3,6 +3,8 @@
 // Ladder
 //   anytensor  scalar fetches into registers: any channel counts and strides
 //   tensor     cp.async of 128 bits in three stages: channels and strides are multiples of four. Same sums, same bits.
+//   tensor3    float32 from three TF32 products (f32): two tiles per operand, three mma per term. Its sums are not bit for bit those of the
+//              ordinary cores, so it runs when asked for, never by the table.
 #include "conv.cuh"
 #include "tensor.cuh"
 
@@ -52,3 +54,4 @@ RUNG(KERNEL, tf32, TF32, anytensor, 1)
 RUNG(KERNEL_PAIR, tf32, TF32, tensor, 4)
 RUNG(KERNEL, bf16, BF16, anytensor, 1)
 RUNG(KERNEL_PAIR, bf16, BF16, tensor, 4)
+RUNG(KERNEL, f32, TF32x3, tensor3, 4)

@@ -41,6 +41,7 @@ func TestProductsHaveNoBankConflictsAndWasteNoArithmetic(t *testing.T) {
 		{"tile128", kernels.PrecisionF32, 1.4},
 		{"tensor", kernels.PrecisionTF32, 0.36},
 		{"tensor", kernels.PrecisionBF16, 0.29},
+		{"tensor3", kernels.PrecisionF32, 0.6},
 	} {
 		p := countedConv
 		p.Precision = c.precision
@@ -55,6 +56,9 @@ func TestProductsHaveNoBankConflictsAndWasteNoArithmetic(t *testing.T) {
 		for _, r := range reports {
 			k := r.Counters
 			instructions, flops := 2*float64(k.ThreadInstructions)/p.Cost().FLOPs, float64(k.FLOPs)/p.Cost().FLOPs
+			if c.rung == "tensor3" {
+				flops /= 3
+			}
 			t.Logf("%-34s %.3f instructions per multiply-add, %.2f x the FLOPs, %.1f sectors per load, %d registers, %d bytes shared", r.Kernel,
 				instructions, flops, k.GlobalLoads.SectorsPerRequest(), r.Registers, r.Shared)
 			assert.Zero(t, k.Conflicts(), "%s: bank conflicts", r.Kernel)

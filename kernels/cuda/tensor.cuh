@@ -1,4 +1,5 @@
-// The tile engine of products on tensor cores (sm_80): operands rounded to TF32 or bfloat16, sums in float32.
+// The tile engine of products on tensor cores (sm_80): operands rounded to TF32 or bfloat16, or split into two TF32 values for float32
+// accuracy; sums in float32.
 //
 // A block of THREADS threads multiplies a 128 x 16 tile by a 16 x 128 tile per step; its 8 warps have 64 x 32 sums each, as 4 x 4 squares
 // of mma.sync.m16n8. Operands are fetched as float32 while the steps before are multiplied, and rounded once, on their way to the tile in
@@ -22,36 +23,75 @@ struct Sums {
   float c[4];
 };
 
+// A type says how values become words: put_k stores four neighbours along k, put_i four neighbours across of k (first) and k + 1 (second),
+// whose rows are `pitch` words apart; multiply does one mma for each term it needs. TILES tiles of `size` words follow each other.
+
+DEVICE u32 tf32(float x) {
+  u32 w;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(w) : "f"(x));
+  return w;
+}
+DEVICE uint4 tf32(float4 v) { return uint4{tf32(v[0]), tf32(v[1]), tf32(v[2]), tf32(v[3])}; }
+
+DEVICE void mma_tf32(Sums& s, const u32 (&a)[4], const u32 (&b)[2]) {
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 struct TF32 {
-  static const int WORDS = DEPTH;  // along k of a tile
-  static METHOD u32 round(float x) {
-    u32 w;
-    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(w) : "f"(x));
-    return w;
+  static const int WORDS = DEPTH, TILES = 1;  // WORDS along k of a tile
+  static METHOD int word(int k) { return k; }
+  static METHOD void put_k(u32* p, float4 v, int) { *(uint4*)p = tf32(v); }
+  static METHOD void put_i(u32* p, int pitch, float4 first, float4 second, int size) {
+    put_k(p, first, size);
+    put_k(p + pitch, second, size);
   }
-  static METHOD void multiply(Sums& s, const u32 (&a)[4], const u32 (&b)[2]) {
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+  static METHOD void multiply(Sums& s, const u32 (&a)[1][4], const u32 (&b)[1][2]) { mma_tf32(s, a[0], b[0]); }
+};
+
+// TF32x3 keeps what rounding took away as a second TF32 value, 22 bits of mantissa in all, and adds three of the four products.
+struct TF32x3 {
+  static const int WORDS = DEPTH, TILES = 2;
+  static METHOD int word(int k) { return k; }
+  static METHOD void put_k(u32* p, float4 v, int size) {
+    uint4 high = tf32(v);
+    float4 rest = {v[0] - from_bits(high[0]), v[1] - from_bits(high[1]), v[2] - from_bits(high[2]), v[3] - from_bits(high[3])};
+    *(uint4*)p = high;
+    *(uint4*)(p + size) = tf32(rest);
+  }
+  static METHOD void put_i(u32* p, int pitch, float4 first, float4 second, int size) {
+    put_k(p, first, size);
+    put_k(p + pitch, second, size);
+  }
+  static METHOD void multiply(Sums& s, const u32 (&a)[2][4], const u32 (&b)[2][2]) {
+    mma_tf32(s, a[1], b[0]);
+    mma_tf32(s, a[0], b[1]);
+    mma_tf32(s, a[0], b[0]);
   }
 };
 
 struct BF16 {
-  static const int WORDS = DEPTH / 2;
-  // round packs two values, the first in the low half.
-  static METHOD u32 round(float first, float second) {
+  static const int WORDS = DEPTH / 2, TILES = 1;
+  static METHOD int word(int k) { return k / 2; }
+  // pack rounds two values; the first goes to the low half.
+  static METHOD u32 pack(float first, float second) {
     u32 w;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(w) : "f"(second), "f"(first));
     return w;
   }
-  static METHOD void multiply(Sums& s, const u32 (&a)[4], const u32 (&b)[2]) {
+  static METHOD void put_k(u32* p, float4 v, int) { *(uint2*)p = uint2{pack(v[0], v[1]), pack(v[2], v[3])}; }
+  static METHOD void put_i(u32* p, int, float4 first, float4 second, int) {
+    *(uint4*)p = uint4{pack(first[0], second[0]), pack(first[1], second[1]), pack(first[2], second[2]), pack(first[3], second[3])};
+  }
+  static METHOD void multiply(Sums& s, const u32 (&a)[1][4], const u32 (&b)[1][2]) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(s.c[0]), "+f"(s.c[1]), "+f"(s.c[2]), "+f"(s.c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+        : "r"(a[0][0]), "r"(a[0][1]), "r"(a[0][2]), "r"(a[0][3]), "r"(b[0][0]), "r"(b[0][1]));
   }
 };
 
-// A thread fetches two times four values of a tile: parts 0 and 1. AlongK and AlongI say which, and how they are stored.
+// A thread fetches two times four values of a tile: parts 0 and 1. AlongK and AlongI say which, and where they are stored.
 
 // Operand contiguous along k: four k of row i, and of row i + 64. A row of words is contiguous in shared memory; its groups of four words
 // are swapped by row, so that both the stores and the fragments of a warp touch all 32 banks.
@@ -63,16 +103,11 @@ template <class T, int PART = 0> struct AlongK {
     const int rows = 32 / T::WORDS, groups = T::WORDS / 4;
     return i * T::WORDS + ((word / 4 ^ i / rows % groups) * 4 | word % 4);
   }
-  static METHOD void store(u32* tile, float4 first, float4 second);
+  static METHOD void store(u32* tile, float4 first, float4 second) {
+    T::put_k(tile + at(i(), T::word(k())), first, SIZE);
+    T::put_k(tile + at(i() + 64, T::word(k())), second, SIZE);
+  }
 };
-template <> METHOD void AlongK<TF32>::store(u32* tile, float4 first, float4 second) {
-  *(uint4*)(tile + at(i(), k())) = uint4{TF32::round(first[0]), TF32::round(first[1]), TF32::round(first[2]), TF32::round(first[3])};
-  *(uint4*)(tile + at(i() + 64, k())) = uint4{TF32::round(second[0]), TF32::round(second[1]), TF32::round(second[2]), TF32::round(second[3])};
-}
-template <> METHOD void AlongK<BF16>::store(u32* tile, float4 first, float4 second) {
-  *(uint2*)(tile + at(i(), k() / 2)) = uint2{BF16::round(first[0], first[1]), BF16::round(first[2], first[3])};
-  *(uint2*)(tile + at(i() + 64, k() / 2)) = uint2{BF16::round(second[0], second[1]), BF16::round(second[2], second[3])};
-}
 
 // Operand contiguous along the tile's width: four neighbours of k, and of k + 1, which share words of bfloat16. Rows of words of one k are
 // 8 words longer than the tile is wide, so that the fragments of a warp touch all 32 banks.
@@ -81,16 +116,8 @@ template <class T, int PART = 0> struct AlongI {
   static METHOD int i() { return thread_x() % 32 * 4; }
   static METHOD int k() { return thread_x() / 32 * 2 + PART; }
   static METHOD int at(int i, int word) { return word * PITCH + i; }
-  static METHOD void store(u32* tile, float4 first, float4 second);
+  static METHOD void store(u32* tile, float4 first, float4 second) { T::put_i(tile + at(i(), T::word(k())), PITCH, first, second, SIZE); }
 };
-template <> METHOD void AlongI<TF32>::store(u32* tile, float4 first, float4 second) {
-  *(uint4*)(tile + at(i(), k())) = uint4{TF32::round(first[0]), TF32::round(first[1]), TF32::round(first[2]), TF32::round(first[3])};
-  *(uint4*)(tile + at(i(), k() + 1)) = uint4{TF32::round(second[0]), TF32::round(second[1]), TF32::round(second[2]), TF32::round(second[3])};
-}
-template <> METHOD void AlongI<BF16>::store(u32* tile, float4 first, float4 second) {
-  *(uint4*)(tile + at(i(), k() / 2)) = uint4{BF16::round(first[0], second[0]), BF16::round(first[1], second[1]), BF16::round(first[2], second[2]),
-                                             BF16::round(first[3], second[3])};
-}
 
 // Parts is an operand as both parts of a thread.
 template <class First, class Second> struct Parts {
@@ -119,15 +146,19 @@ struct Lane {
 template <class T, class A, class B> DEVICE void multiply_tile(Sums (&sum)[4][4], const u32* a, const u32* b, Lane lane) {
 #pragma unroll
   for (int w = 0; w < T::WORDS; w += 8) {
-    u32 u[4][4], v[4][2];
+    u32 u[4][T::TILES][4], v[4][T::TILES][2];
 #pragma unroll
     for (int q = 0; q < 4; q++) {
-      u[q][0] = a[A::at(lane.row + 16 * q, w + lane.word)];
-      u[q][1] = a[A::at(lane.row + 16 * q + 8, w + lane.word)];
-      u[q][2] = a[A::at(lane.row + 16 * q, w + 4 + lane.word)];
-      u[q][3] = a[A::at(lane.row + 16 * q + 8, w + 4 + lane.word)];
-      v[q][0] = b[B::at(lane.column + 8 * q, w + lane.word)];
-      v[q][1] = b[B::at(lane.column + 8 * q, w + 4 + lane.word)];
+#pragma unroll
+      for (int t = 0; t < T::TILES; t++) {
+        const u32 *x = a + t * A::SIZE, *y = b + t * B::SIZE;
+        u[q][t][0] = x[A::at(lane.row + 16 * q, w + lane.word)];
+        u[q][t][1] = x[A::at(lane.row + 16 * q + 8, w + lane.word)];
+        u[q][t][2] = x[A::at(lane.row + 16 * q, w + 4 + lane.word)];
+        u[q][t][3] = x[A::at(lane.row + 16 * q + 8, w + 4 + lane.word)];
+        v[q][t][0] = y[B::at(lane.column + 8 * q, w + lane.word)];
+        v[q][t][1] = y[B::at(lane.column + 8 * q, w + 4 + lane.word)];
+      }
     }
 #pragma unroll
     for (int r = 0; r < 4; r++) {
@@ -167,7 +198,7 @@ template <class Output> DEVICE void finish(const Sums (&sum)[4][4], Lane lane, c
 
 // multiply gives out every part of the product of `steps` tiles.
 template <class T, class A, class B, class Output> DEVICE void multiply(A a, B b, int steps, const Output& out) {
-  __shared__ __attribute__((aligned(16))) u32 a_tile[2][A::Order::SIZE], b_tile[2][B::Order::SIZE];
+  __shared__ __attribute__((aligned(16))) u32 a_tile[2][T::TILES * A::Order::SIZE], b_tile[2][T::TILES * B::Order::SIZE];
   Lane lane;
   Sums sum[4][4] = {};
   A::Order::store(a_tile[0], a.first.get(), a.second.get());
@@ -219,7 +250,8 @@ DEVICE void wait_copies() { asm volatile("cp.async.wait_group %0;" ::"n"(STAGES 
 template <class T, class A, class B, class Output> DEVICE void multiply_async(A a, B b, int steps, const Output& out) {
   extern __shared__ float4 dynamic4[];
   float4* slots = dynamic4 + thread_x();
-  u32 *a_tile = (u32*)(dynamic4 + STAGES * 4 * THREADS), *b_tile = a_tile + 2 * A::Order::SIZE;
+  const int A_SIZE = T::TILES * A::Order::SIZE, B_SIZE = T::TILES * B::Order::SIZE;
+  u32 *a_tile = (u32*)(dynamic4 + STAGES * 4 * THREADS), *b_tile = a_tile + 2 * A_SIZE;
   Lane lane;
   Sums sum[4][4] = {};
   int fetched = 0;  // steps
@@ -239,8 +271,8 @@ template <class T, class A, class B, class Output> DEVICE void multiply_async(A 
   auto arrive = [&](int stage, int half) {
     wait_copies();
     const float4* slot = slots + stage * 4 * THREADS;
-    A::Order::store(a_tile + half * A::Order::SIZE, arrived(slot), arrived(slot + THREADS));
-    B::Order::store(b_tile + half * B::Order::SIZE, arrived(slot + 2 * THREADS), arrived(slot + 3 * THREADS));
+    A::Order::store(a_tile + half * A_SIZE, arrived(slot), arrived(slot + THREADS));
+    B::Order::store(b_tile + half * B_SIZE, arrived(slot + 2 * THREADS), arrived(slot + 3 * THREADS));
   };
   for (int stage = 0; stage < STAGES - 1; stage++) start(stage);
   arrive(0, 0);
@@ -250,7 +282,7 @@ template <class T, class A, class B, class Output> DEVICE void multiply_async(A 
     int free = stage == 0 ? STAGES - 1 : stage - 1;  // that of the step before
     stage = stage == STAGES - 1 ? 0 : stage + 1;
     start(free);
-    multiply_tile<T, typename A::Order, typename B::Order>(sum, a_tile + step % 2 * A::Order::SIZE, b_tile + step % 2 * B::Order::SIZE, lane);
+    multiply_tile<T, typename A::Order, typename B::Order>(sum, a_tile + step % 2 * A_SIZE, b_tile + step % 2 * B_SIZE, lane);
     if (step + 1 < steps) arrive(stage, 1 - step % 2);
     barrier();
   }

@@ -25,13 +25,14 @@ const asyncSlots, asyncPitch = 3 * 4 * 16 * threads, 4 * (128 + 8)
 const never = 1 << 62
 
 // productVariants is the table of convolution and linear layers: the first that fits is taken. The rungs of a precision add in the same
-// order, so the choice changes no bit of a result.
+// order, so the choice changes no bit of a result; but for tensor3, which the table therefore never takes.
 var productVariants = map[kernels.Precision][]variant{
 	kernels.PrecisionF32: {
 		{name: "tile128", tile: 128, depth: 8, vector: true, rows: 2048, columns: 96},
 		{name: "tile64", tile: 64, depth: 16, vector: true},
 		{name: "any64", tile: 64, depth: 16},
 		{name: "naive", rows: never},
+		{name: "tensor3", tile: 128, depth: 16, shared: asyncSlots + 2*2*2*16*asyncPitch, vector: true, rows: never},
 	},
 	kernels.PrecisionTF32: {{name: "tensor", tile: 128, depth: 16, shared: asyncSlots + 2*2*16*asyncPitch, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
 	kernels.PrecisionBF16: {{name: "tensor", tile: 128, depth: 16, shared: asyncSlots + 2*2*8*asyncPitch, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
@@ -43,7 +44,7 @@ func (s *set) chooseProduct(p product) variant {
 	var chosen *variant
 	table := productVariants[p.precision]
 	for i, v := range table {
-		if v.vector && !p.vector {
+		if v.vector && !p.vector || v.shared > s.driver.Properties().MaxSharedOptIn {
 			continue
 		}
 		if v.name == s.options.Rung || chosen == nil && p.rows >= v.rows && p.columns >= v.columns {
