@@ -4,12 +4,14 @@
 //   inputgrad   dx[m,c]    = sum over k = (a,b,o) of dy[pixel(m,a,b), o] w[a,b,c,o]
 //   weightgrad  dw[r,o]    = sum over output pixels m of x[pixel(m,a,b), c] dy[m,o],  r = (a,b,c)
 //
-// Ladder
-//   naive   one output value per thread, operands straight from global memory: two loads per multiply-add
-//   any64   implicit GEMM with the tile engine of gemm.cuh, Q = 1: the im2col matrix exists only as the addresses that a thread computes
-//           for the tile it fetches. Scalar loads: any channel counts and strides.
-//   tile64  the same with 128-bit loads: channels and strides are multiples of four
-//   tile128 the same with Q = 2: twice the arithmetic per shared load, for images of many pixels and channels
+// Ladder (thread instructions per multiply-add, and 32-byte sectors fetched over the least bytes, of the forward pass of 16x16 pixels,
+// 128 to 128 channels, 3x3, counted by the emulator)
+//   naive   4.51, 203 x   one output value per thread, operands straight from global memory: two loads per multiply-add
+//   any64   1.60, 21 x    implicit GEMM with the tile engine of gemm.cuh, Q = 1: the im2col matrix exists only as the addresses that a
+//                         thread computes for the tile it fetches. Scalar loads: any channel counts and strides.
+//   tile64  1.42, 5.3 x   the same with 128-bit loads: channels and strides are multiples of four
+//   tile128 1.21, 2.7 x   the same with Q = 2: twice the arithmetic per shared load, for images of many pixels and channels
+// No rung has bank conflicts; tile128 takes 144 to 159 registers, tile64 about 90, none spills (ptxas 12.4).
 //
 // The forward pass and the input gradient add in the same order, k ascending, on every rung: their bits agree. The weight gradient is
 // split over chunks of output pixels (grid z) whose length depends on the layer alone, and the partial sums are added in order.

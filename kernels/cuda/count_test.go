@@ -86,6 +86,23 @@ func TestAttentionHasNoBankConflicts(t *testing.T) {
 	}
 }
 
+// The halo of a tile is what it reads beyond its own pixels: (32/16) tiles of up to 24 x 24 pixels, clipped to the image. A row of 20
+// pixels is 240 bytes, not whole sectors.
+func TestTheBlurReadsAnImageAndItsHalosOnce(t *testing.T) {
+	p := kernels.Blur{N: 1, H: 32, W: 32, C: 3, K: 9}
+	n := p.H * p.W * p.C
+	for _, r := range counted(t, cuda.Options{}, []int{n, n, 16}, func(s kernels.Set, b []kernels.Buffer) {
+		s.Blur(b[0], b[1], b[2], p)
+		s.BlurAdjoint(b[0], b[1], b[2], p)
+	}) {
+		c := r.Counters
+		t.Logf("%-34s %.2f x the least bytes, %.2f x the FLOPs, %d bank conflicts", r.Kernel,
+			32*float64(c.GlobalLoads.Sectors+c.GlobalStores.Sectors)/p.Cost().Bytes, float64(c.FLOPs)/p.Cost().FLOPs, c.Conflicts())
+		assert.InDelta(t, 1, 32*float64(c.GlobalStores.Sectors)/float64(4*n), 0.05, "%s writes sectors twice", r.Kernel)
+		assert.LessOrEqual(t, 32*float64(c.GlobalLoads.Sectors), 1.35*4*(20.*20*4*3), "%s reads too much", r.Kernel)
+	}
+}
+
 // Kernels whose cost is memory alone: every request moves whole sectors, and no byte is moved twice.
 func TestStreamingKernelsMoveTheLeastBytes(t *testing.T) {
 	const n = 1 << 14

@@ -44,11 +44,12 @@ func (s *set) launch(kernel string, g grid, args ...any) {
 		s.fail(err)
 		return
 	}
-	if g.shared > s.driver.Properties().MaxSharedPerBlock {
+	if g.shared > s.driver.Properties().MaxSharedPerBlock && g.shared > s.permitted[kernel] {
 		if err := f.SetMaxDynamicShared(g.shared); err != nil {
 			s.fail(err)
 			return
 		}
+		s.permitted[kernel] = g.shared
 	}
 	config := gpu.LaunchConfig{Grid: [3]int{g.x, max(g.y, 1), max(g.z, 1)}, Block: [3]int{g.block, 1, 1}, SharedBytes: g.shared,
 		Stream: s.stream, Args: make([]gpu.Arg, len(args))}

@@ -113,29 +113,34 @@ template <class Axis> DEVICE void blur_naive(float* y, const float* x, const flo
   });
 }
 
-const int TILE = 16, MAX_TAPS = 33, SIDE = TILE + MAX_TAPS - 1;
+const int TILE = 16, MAX_TAPS = 17, SIDE = TILE + MAX_TAPS - 1, CHANNELS = 4;
 
-// Block: one tile (tiles of a row of tiles on x), one channel, one image. K <= MAX_TAPS.
+// Block: one tile (tiles of a row of tiles on x), up to CHANNELS channels, one image. K <= MAX_TAPS. Channels stay the fastest index, so that
+// an image of few channels is read in whole rows.
 template <class Axis> DEVICE void blur_shared(float* y, const float* x, const float* taps, int h, int w, int c, int k, int tiles_w) {
-  __shared__ float input[SIDE * SIDE], rows[SIDE * TILE], weights[MAX_TAPS];
-  int half = k / 2, side = TILE + 2 * half;
+  __shared__ float input[SIDE * SIDE * CHANNELS], rows[SIDE * TILE * CHANNELS], weights[MAX_TAPS];
+  int half = k / 2, side = TILE + 2 * half, first = block_y() * CHANNELS, channels = min(CHANNELS, c - first);
   int top = block_x() / tiles_w * TILE, left = block_x() % tiles_w * TILE;
-  i64 image = (i64)block_z() * h * w * c + block_y();
-  for (int i = thread_x(); i < k; i += THREADS) weights[i] = taps[i];
-  for (int i = thread_x(); i < side * side; i += THREADS) {
-    int r = top - half + i / side, s = left - half + i % side;
-    if (r >= 0 && r < h && s >= 0 && s < w) input[i] = x[image + (i64)(r * w + s) * c];
+  i64 image = (i64)block_z() * h * w * c + first;
+  if (thread_x() < k) weights[thread_x()] = taps[thread_x()];
+  for (int i = thread_x(); i < side * side * channels; i += THREADS) {
+    int pixel = i / channels, r = top - half + pixel / side, s = left - half + pixel % side;
+    if (r >= 0 && r < h && s >= 0 && s < w) input[i] = x[image + (i64)(r * w + s) * c + i % channels];
   }
   barrier();
-  for (int i = thread_x(); i < side * TILE; i += THREADS) {
-    int r = i / TILE, column = left + i % TILE, row = top - half + r;
+  for (int i = thread_x(); i < side * TILE * channels; i += THREADS) {
+    int pixel = i / channels, channel = i % channels, r = pixel / TILE, row = top - half + r, column = left + pixel % TILE;
     if (row >= 0 && row < h && column < w)
-      rows[i] = Axis::along(weights, half, column, w, [&](int s) { return input[r * side + s - left + half]; });
+      rows[i] = Axis::along(weights, half, column, w, [&](int s) { return input[(r * side + s - left + half) * channels + channel]; });
   }
   barrier();
-  int row = top + thread_x() / TILE, s = thread_x() % TILE, column = left + s;
-  if (row < h && column < w)
-    y[image + (i64)(row * w + column) * c] = Axis::along(weights, half, row, h, [&](int r) { return rows[(r - top + half) * TILE + s]; });
+  for (int i = thread_x(); i < TILE * TILE * channels; i += THREADS) {
+    int pixel = i / channels, channel = i % channels, row = top + pixel / TILE, column = left + pixel % TILE;
+    if (row < h && column < w)
+      y[image + (i64)(row * w + column) * c + channel] = Axis::along(weights, half, row, h, [&](int r) {
+        return rows[((r - top + half) * TILE + column - left) * channels + channel];
+      });
+  }
 }
 
 #define BLUR(name, Axis)                                                                                                             \

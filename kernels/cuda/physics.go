@@ -31,13 +31,13 @@ func (s *set) BlurAdjoint(y, x, taps kernels.Buffer, p kernels.Blur) {
 	s.blur("blur_grad", y, x, taps, p)
 }
 
-// TILE and MAX_TAPS of physics.cu.
-const blurTile, blurMaxTaps = 16, 33
+// TILE, MAX_TAPS and CHANNELS of physics.cu.
+const blurTile, blurMaxTaps, blurChannels = 16, 17, 4
 
 func (s *set) blur(op string, y, x, taps kernels.Buffer, p kernels.Blur) {
 	if suffix, _ := s.rung(p.K <= blurMaxTaps, "shared", 1); suffix == "_shared" {
 		tilesW := ceil(p.W, blurTile)
-		s.launch(op+"_f32_shared", grid{x: ceil(p.H, blurTile) * tilesW, y: p.C, z: p.N}, y, x, taps, p.H, p.W, p.C, p.K, tilesW)
+		s.launch(op+"_f32_shared", grid{x: ceil(p.H, blurTile) * tilesW, y: ceil(p.C, blurChannels), z: p.N}, y, x, taps, p.H, p.W, p.C, p.K, tilesW)
 		return
 	}
 	n := p.N * p.H * p.W * p.C

@@ -1,8 +1,8 @@
 // Draws of the Philox family, dropout, and the update that every sampler makes.
 //
-// Ladder
-//   naive  one element per thread, which throws three quarters of its Philox block away: four times the integer work
-//   vec4   one Philox block, four elements, per thread; 128-bit accesses where an image is a multiple of four long, so that every image
+// Ladder (thread instructions per element of the update, counted by the emulator)
+//   naive  319 one element per thread, which throws three quarters of its Philox block away: four times the integer work
+//   vec4   85  one Philox block, four elements, per thread; 128-bit accesses where an image is a multiple of four long, so that every image
 //          starts on a 16-byte boundary. Same draws, same formula, same bits.
 #include "dev.cuh"
 

@@ -29,6 +29,7 @@ type set struct {
 
 	modules   map[string]gpu.Module // by PTX file
 	functions map[string]gpu.Function
+	permitted map[string]int // bytes of dynamic shared memory that a kernel has been allowed
 
 	err    error    // first failure; everything after it does nothing
 	recent []string // launches since the last Sync that went well, the last of them
@@ -45,7 +46,7 @@ func New(driver gpu.Driver, o Options) (kernels.Set, error) {
 	}
 	o.Sync = o.Sync || os.Getenv("EMDIFF_SYNC") == "1"
 	s := &set{driver: driver, pool: gpu.NewPool(driver), stream: stream, options: o,
-		modules: map[string]gpu.Module{}, functions: map[string]gpu.Function{}}
+		modules: map[string]gpu.Module{}, functions: map[string]gpu.Function{}, permitted: map[string]int{}}
 	if err := s.staging.open(driver); err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
 	}
