@@ -137,13 +137,23 @@ DEVICE Pair sine_cosine_quarter(float a, u32 quadrant) {
   return {quadrant & 2 ? -sine : sine, (quadrant + 1) & 2 ? -cosine : cosine};
 }
 
-// sine_cosine is sin and cos of x for |x| < 2^15: x is reduced by multiples of pi/2 in three parts, all products exact.
-DEVICE Pair sine_cosine(float x) {
-  float k = __nvvm_floor_f(fma(x, 0.636619772f, 0.5f));
-  float a = fma(-k, 1.5703125f, x);
-  a = fma(-k, 4.837512969970703125e-4f, a);
-  a = fma(-k, 7.54978995489188216e-8f, a);
-  return sine_cosine_quarter(a, (u32)(int)k & 3);
+DEVICE double fma(double a, double b, double c) { return __nvvm_fma_rn_d(a, b, c); }
+
+// sine_cosine is sin and cos of x for |x| < 2^31, to about 1e-7: the multiple of pi/2 is taken out in float64, in two parts.
+DEVICE Pair sine_cosine(double x) {
+  double k = __nvvm_floor_d(fma(x, 0.63661977236758134, 0.5));
+  double a = fma(-k, 6.123233995736766e-17, fma(-k, 1.5707963267948966, x));
+  return sine_cosine_quarter((float)a, (u32)(int)k & 3);
+}
+
+// exponential is exp(x) in float64 for |x| < 700, to about 1e-16 relative: 2^k times the Taylor series of the rest, |rest| <= ln 2 / 2.
+DEVICE double exponential(double x) {
+  double k = __nvvm_floor_d(fma(x, 1.4426950408889634, 0.5));
+  double rest = fma(-k, 2.3190468138462996e-17, fma(-k, 0.69314718055994529, x));
+  double sum = 1;
+#pragma unroll
+  for (int n = 14; n > 0; n--) sum = fma(sum * rest, 1.0 / n, 1.0);
+  return sum * __builtin_bit_cast(double, (u64)(1023 + (int)k) << 52);
 }
 
 // The random numbers of kernels/philox.go.

@@ -30,8 +30,8 @@ func flat(items int) grid { return grid{x: ceil(items, threads)} }
 // ceil is a/b rounded up.
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// launch queues a kernel. Arguments are buffers (nil is a null pointer), int, int64 (a long long), float32, uint32 and bool. Axes that g
-// leaves at 0 are 1, its block is `threads` unless it says otherwise.
+// launch queues a kernel. Arguments are buffers (nil is a null pointer), int, int64 (a long long), float32, float64, uint32 and bool.
+// Axes that g leaves at 0 are 1, its block is `threads` unless it says otherwise.
 func (s *set) launch(kernel string, g grid, args ...any) {
 	if s.err != nil {
 		return
@@ -99,6 +99,8 @@ func argument(a any) (gpu.Arg, error) {
 		return gpu.U32(v), nil
 	case float32:
 		return gpu.F32(v), nil
+	case float64:
+		return gpu.F64(v), nil
 	}
 	panic(fmt.Sprintf("cuda: a kernel argument of type %T", a))
 }

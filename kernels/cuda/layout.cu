@@ -102,12 +102,13 @@ KERNEL(THREADS) pixelshuffle_forward_f32_naive(float* y, const float* x, int val
   if (i < values) y[large_index(i, h, w, c, r)] = x[i];
 }
 
-// rate is -ln(MaxPeriod), span half - FreqShift: frequency i is exp(rate i / span).
-KERNEL(THREADS) timeembedding_forward_f32_naive(float* y, const float* t, int n, int half, float rate, float span, int cos_first) {
+// Frequency i is exp(rate i), rate = -ln(MaxPeriod) / (half - FreqShift). The angle is kept in float64: at t = 1000 an ulp of a float32
+// frequency would already move it by 6e-5.
+KERNEL(THREADS) timeembedding_forward_f32_naive(float* y, const float* t, int n, int half, double rate, int cos_first) {
   int i = index_x(THREADS);
   if (i >= n * half) return;
   int image = i / half, k = i - image * half;
-  Pair p = sine_cosine(t[image] * exponential(rate * (float)k / span));
+  Pair p = sine_cosine((double)t[image] * exponential(rate * (double)k));
   float* row = y + (i64)image * 2 * half + k;
   row[0] = cos_first ? p.second : p.first;
   row[half] = cos_first ? p.first : p.second;

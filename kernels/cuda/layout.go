@@ -43,6 +43,6 @@ func (s *set) Gather(y, x, ids kernels.Buffer, _ int, p kernels.PerImage) {
 
 func (s *set) TimeEmbedding(y, t kernels.Buffer, p kernels.TimeEmbedding) {
 	half := p.Dim / 2
-	rate, span := float32(-math.Log(float64(p.MaxPeriod))), float32(half)-p.FreqShift
-	s.launch("timeembedding_forward_f32_naive", flat(p.N*half), y, t, p.N, half, rate, span, p.CosFirst)
+	rate := -math.Log(float64(p.MaxPeriod)) / (float64(half) - float64(p.FreqShift))
+	s.launch("timeembedding_forward_f32_naive", flat(p.N*half), y, t, p.N, half, rate, p.CosFirst)
 }
