@@ -9,6 +9,7 @@
 //   naive   4.51, 203 x   one output value per thread, operands straight from global memory: two loads per multiply-add
 //   any64   1.60, 21 x    implicit GEMM with the tile engine of gemm.cuh, Q = 1: the im2col matrix exists only as the addresses that a
 //                         thread computes for the tile it fetches. Scalar loads: any channel counts and strides.
+//   x64, y64              128-bit loads on one side: for images of three channels at the ends of a network
 //   tile64  1.42, 5.3 x   the same with 128-bit loads: channels and strides are multiples of four
 //   tile128 1.21, 2.7 x   the same with Q = 2: twice the arithmetic per shared load, for images of many pixels and channels
 // No rung has bank conflicts; tile128 takes 144 to 159 registers, tile64 about 90, none spills (ptxas 12.4).
@@ -84,33 +85,36 @@ KERNEL(THREADS) conv2d_weightgrad_f32_reduce(float* dw, const float* parts, int 
 // Steps of the tile engine over a depth.
 template <int Q> DEVICE int steps(int depth) { return (depth + Tile<Q>::DEPTH - 1) / Tile<Q>::DEPTH; }
 
-template <int Q, int V> DEVICE void forward(float* y, const float* x, const float* w, const Conv& p, const Epilogue& epilogue) {
-  multiply<Q>(Im2Col<AlongK<Q>, V, ToInput>(p, x), Weights<AlongI<Q>, V>(p, w), steps<Q>(p.kh * p.kw * p.cin), ForwardOutput<V>{y, p, epilogue});
+template <int Q, int VX, int VY> DEVICE void forward(float* y, const float* x, const float* w, const Conv& p, const Epilogue& epilogue) {
+  multiply<Q>(Im2Col<AlongK<Q>, VX, ToInput>(p, x), Weights<AlongI<Q>, VY>(p, w), steps<Q>(p.kh * p.kw * p.cin), ForwardOutput<VY>{y, p, epilogue});
 }
 
-template <int Q, int V> DEVICE void inputgrad(float* dx, const float* dy, const float* w, const Conv& p, int accumulate) {
-  multiply<Q>(Im2Col<AlongK<Q>, V, ToOutput>(p, dy), WeightsByOutput<AlongK<Q>, V>(p, w), steps<Q>(p.kh * p.kw * p.cout),
-              InputGradOutput<V>{dx, p, accumulate});
+template <int Q, int VX, int VY> DEVICE void inputgrad(float* dx, const float* dy, const float* w, const Conv& p, int accumulate) {
+  multiply<Q>(Im2Col<AlongK<Q>, VY, ToOutput>(p, dy), WeightsByOutput<AlongK<Q>, VY>(p, w), steps<Q>(p.kh * p.kw * p.cout),
+              InputGradOutput<VX>{dx, p, accumulate});
 }
 
-template <int Q, int V> DEVICE void weightgrad(float* dw, const float* x, const float* dy, const Conv& p, int length, int accumulate) {
+template <int Q, int VX, int VY> DEVICE void weightgrad(float* dw, const float* x, const float* dy, const Conv& p, int length, int accumulate) {
   Chunk chunk(p, length);
-  multiply<Q>(Patches<AlongI<Q>, V>(p, x, chunk), Cotangents<AlongI<Q>, V>(p, dy, chunk), steps<Q>(chunk.last - chunk.first),
-              WeightGradOutput<V>{dw, p, accumulate});
+  multiply<Q>(Patches<AlongI<Q>, VX>(p, x, chunk), Cotangents<AlongI<Q>, VY>(p, dy, chunk), steps<Q>(chunk.last - chunk.first),
+              WeightGradOutput<VY>{dw, p, accumulate});
 }
 
 // Grid: tiles of rows on x, tiles of columns on y, chunks of output pixels on z.
-#define RUNG(variant, Q, V)                                                                                                                        \
+#define RUNG(variant, Q, VX, VY)                                                                                                                      \
   KERNEL(THREADS) conv2d_forward_f32_##variant(float* y, const float* x, const float* weights, CONV_PARAMS, EPILOGUE_PARAMS) {                    \
-    forward<Q, V>(y, x, weights, CONV, EPILOGUE);                                                                                                  \
+    forward<Q, VX, VY>(y, x, weights, CONV, EPILOGUE);                                                                                                  \
   }                                                                                                                                                \
   KERNEL(THREADS) conv2d_inputgrad_f32_##variant(float* dx, const float* dy, const float* weights, CONV_PARAMS, int accumulate) {                 \
-    inputgrad<Q, V>(dx, dy, weights, CONV, accumulate);                                                                                            \
+    inputgrad<Q, VX, VY>(dx, dy, weights, CONV, accumulate);                                                                                            \
   }                                                                                                                                                \
   KERNEL(THREADS) conv2d_weightgrad_f32_##variant(float* dw, const float* x, const float* dy, CONV_PARAMS, int chunk, int accumulate) {           \
-    weightgrad<Q, V>(dw, x, dy, CONV, chunk, accumulate);                                                                                          \
+    weightgrad<Q, VX, VY>(dw, x, dy, CONV, chunk, accumulate);                                                                                          \
   }
 
-RUNG(any64, 1, 1)
-RUNG(tile64, 1, 4)
-RUNG(tile128, 2, 4)
+// VX and VY: floats per access to the channels of x and of y.
+RUNG(any64, 1, 1, 1)
+RUNG(x64, 1, 4, 1)
+RUNG(y64, 1, 1, 4)
+RUNG(tile64, 1, 4, 4)
+RUNG(tile128, 2, 4, 4)

@@ -25,7 +25,10 @@ func (l layer) args(pixels int, v variant, middle, fast int) []any {
 		v.depth / fast / middle, v.depth / fast % middle, v.depth % fast}
 }
 
-func (l layer) vector() bool { return fours(l.Cin, l.Cout, l.xs, l.ys) }
+// product is the matrix product of rows x columns that the layer is in one direction.
+func (l layer) product(rows, columns int) product {
+	return product{rows, columns, fours(l.Cin, l.xs), fours(l.Cout, l.ys), l.Precision}
+}
 
 func (l layer) inputs() int { return l.N * l.H * l.W }
 
@@ -34,7 +37,8 @@ func (l layer) outputs() int { return l.N * l.OutH() * l.OutW() }
 func (s *set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv) {
 	l := newLayer(p)
 	residualStride := stride(e.ResidualStride, p.Cout)
-	shape := product{l.outputs(), l.Cout, l.vector() && (e.Residual == nil || fours(residualStride)), p.Precision}
+	shape := l.product(l.outputs(), l.Cout)
+	shape.y = shape.y && (e.Residual == nil || fours(residualStride))
 	v := s.chooseProduct(shape)
 	args := append([]any{y, x, w}, l.args(l.outputs(), v, l.KW, l.Cin)...)
 	args = append(args, e.Bias, e.ImageBias, e.Residual, residualStride, l.imagePixels, int(e.Act))
@@ -43,7 +47,7 @@ func (s *set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv)
 
 func (s *set) Conv2DInputGrad(dx, dy, w kernels.Buffer, p kernels.Conv) {
 	l := newLayer(p)
-	shape := product{l.inputs(), l.Cin, l.vector(), p.Precision}
+	shape := l.product(l.inputs(), l.Cin)
 	v := s.chooseProduct(shape)
 	args := append([]any{dx, dy, w}, l.args(l.inputs(), v, l.KW, l.Cout)...)
 	s.launch("conv2d_inputgrad_"+v.name, v.grid(shape, 1), append(args, p.Accumulate)...)
@@ -55,7 +59,7 @@ func weightChunk(rows, columns int) int { return 128 * max(8, ceil(rows, 64)*cei
 
 func (s *set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	l := newLayer(p)
-	shape := product{p.KH * p.KW * p.Cin, p.Cout, l.vector(), p.Precision}
+	shape := l.product(p.KH*p.KW*p.Cin, p.Cout)
 	v := s.chooseProduct(shape)
 	chunk := weightChunk(shape.rows, shape.columns)
 	chunks := ceil(l.outputs(), chunk)

@@ -5,7 +5,7 @@ import "emdiff/kernels"
 // product is the shape of a matrix product as the choice of a kernel sees it.
 type product struct {
 	rows, columns int  // of the result
-	vector        bool // 128-bit loads are possible: everything contiguous is a multiple of four floats long
+	x, y          bool // 128-bit accesses to x and y are possible: channels and strides are multiples of four
 	precision     kernels.Precision
 }
 
@@ -14,7 +14,7 @@ type variant struct {
 	name          string
 	tile, depth   int  // rows and columns of a block's tile, terms of a sum per step; 0: one result per thread
 	shared        int  // bytes of dynamic shared memory
-	vector        bool // needs 128-bit loads
+	x, y          bool // needs 128-bit accesses to x, to y
 	rows, columns int  // taken from this size on
 }
 
@@ -28,14 +28,16 @@ const never = 1 << 62
 // order, so the choice changes no bit of a result; but for tensor3, which the table therefore never takes.
 var productVariants = map[kernels.Precision][]variant{
 	kernels.PrecisionF32: {
-		{name: "tile128", tile: 128, depth: 8, vector: true, rows: 2048, columns: 96},
-		{name: "tile64", tile: 64, depth: 16, vector: true},
+		{name: "tile128", tile: 128, depth: 8, x: true, y: true, rows: 2048, columns: 96},
+		{name: "tile64", tile: 64, depth: 16, x: true, y: true},
+		{name: "x64", tile: 64, depth: 16, x: true},
+		{name: "y64", tile: 64, depth: 16, y: true},
 		{name: "any64", tile: 64, depth: 16},
 		{name: "naive", rows: never},
-		{name: "tensor3", tile: 128, depth: 16, shared: asyncSlots + 2*2*2*16*asyncPitch, vector: true, rows: never},
+		{name: "tensor3", tile: 128, depth: 16, shared: asyncSlots + 2*2*2*16*asyncPitch, x: true, y: true, rows: never},
 	},
-	kernels.PrecisionTF32: {{name: "tensor", tile: 128, depth: 16, shared: asyncSlots + 2*2*16*asyncPitch, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
-	kernels.PrecisionBF16: {{name: "tensor", tile: 128, depth: 16, shared: asyncSlots + 2*2*8*asyncPitch, vector: true}, {name: "anytensor", tile: 128, depth: 16}},
+	kernels.PrecisionTF32: {{name: "tensor", tile: 128, depth: 16, shared: asyncSlots + 2*2*16*asyncPitch, x: true, y: true}, {name: "anytensor", tile: 128, depth: 16}},
+	kernels.PrecisionBF16: {{name: "tensor", tile: 128, depth: 16, shared: asyncSlots + 2*2*8*asyncPitch, x: true, y: true}, {name: "anytensor", tile: 128, depth: 16}},
 }
 
 // chooseProduct looks the table up; the rung of the options comes first where the shape allows it. The name is the end of the kernel's:
@@ -44,7 +46,7 @@ func (s *set) chooseProduct(p product) variant {
 	var chosen *variant
 	table := productVariants[p.precision]
 	for i, v := range table {
-		if v.vector && !p.vector || v.shared > s.driver.Properties().MaxSharedOptIn {
+		if v.x && !p.x || v.y && !p.y || v.shared > s.driver.Properties().MaxSharedOptIn {
 			continue
 		}
 		if v.name == s.options.Rung || chosen == nil && p.rows >= v.rows && p.columns >= v.columns {
