@@ -2,10 +2,10 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test vet arm64 bench golden golden-check coverage
+.PHONY: help build test vet arm64 bench coverage
 
 help: ## list the targets
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
 
 build: ## build every command into bin/
 	$(GO) build -o bin/ ./cmd/...
@@ -21,9 +21,12 @@ arm64: ## cross-build everything, tests included, for arm64 (portable level)
 	GOARCH=arm64 $(GO) build ./...
 	GOARCH=arm64 $(GO) vet ./...
 
+include kernels/cuda/ptx.mk
+
 coverage: ## statement coverage of the method and the network code
+	@mkdir -p bench/out
 	$(GO) test -coverpkg=./emdiff/...,./nn/... -coverprofile=bench/out/cover.out ./emdiff/... ./nn/...
 	$(GO) tool cover -func=bench/out/cover.out | tail -1
 
 bench: ## run the benchmarks of the kernels
-	$(GO) test -run '^$$' -bench . ./bench/
+	$(GO) test -run '^$$' -bench . ./bench/ ./nn/
