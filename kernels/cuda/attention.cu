@@ -5,10 +5,10 @@
 //   naive  6.7 one block per query (forward, dq) or per key (dk, dv). It walks over the other tokens SLAB at a time, one dot product per
 //          thread, and then each thread gathers the slab's contribution to a few channels. The softmax is online: a running maximum and
 //          sum, by which what was gathered before is rescaled.
-//   tile64 1.6 one block per 64 queries (or keys). It walks over the other tokens 64 at a time: a 64 x 64 tile of scores in registers, 4 x 4
+//   tile64 1.9 one block per 64 queries (or keys). It walks over the other tokens 64 at a time: a 64 x 64 tile of scores in registers, 4 x 4
 //          per thread, from operands staged in shared memory; the tile of weights goes through shared memory and multiplies 64 channels
-//          (grid y) of the values. Every value fetched is used 64 times. 128-bit accesses if channels and strides are multiples of four
-//          (tile64), scalar ones if not (any64).
+//          (grid y) of the values. Every value fetched is used 64 times; no bank conflicts; narrow heads share the threads of a row among
+//          tokens. 128-bit accesses if channels and strides are multiples of four (tile64), scalar ones if not (any64).
 //
 // Sums run over the tokens in an order that depends on T alone.
 #include "dev.cuh"
@@ -190,20 +190,44 @@ template <int V> DEVICE void stage_across(float* tile, Side s, const Heads& p, i
   }
 }
 
-// stage_along fills tile [token][channel].
-template <int V> DEVICE void stage_along(float* tile, Side s, const Heads& p, int from) {
-  int c = from + 4 * tx();
-  for (int token = ty(); token < SIDE; token += 16) {
-    float4 v = 0;
-    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + (i64)(s.first + token) * s.stride + c, p.dim - c);
-    store4(tile + token * SIDE + 4 * tx(), v);
-  }
-}
-
 // Square is the thread's 4 x 4 part of a tile: its rows.
 struct Square {
   float4 row[4];
 };
+
+// Columns is how the 16 threads of a row share the channels of a result: `groups` of four channels, a power of two, and what is left of
+// the 16 splits the tokens, so that narrow heads (8 channels are usual) waste no arithmetic. Every split adds up its own 4*groups tokens of
+// each tile; reduce adds the splits at the end.
+struct Columns {
+  int groups, channel, split;
+  METHOD Columns(const Heads& p, int from) : groups(1) {
+    while (groups < 16 && 4 * groups < p.dim - from) groups *= 2;
+    channel = tx() % groups * 4;
+    split = tx() / groups;
+  }
+  METHOD int tokens() const { return 4 * groups; }
+  // at is where a token's channels start in a tile [token][channel], skewed by one row per split.
+  METHOD int at(int token) const { return (token + token / tokens()) * tokens(); }
+  METHOD void reduce(Square& s) const {
+    for (int lanes = groups; lanes < 16; lanes *= 2) {
+#pragma unroll
+      for (int r = 0; r < 4; r++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++) s.row[r][e] += shuffle_xor(s.row[r][e], lanes);
+      }
+    }
+  }
+};
+
+// stage_along fills tile [token][channel].
+template <int V> DEVICE void stage_along(float* tile, Side s, const Heads& p, int from, Columns columns) {
+  for (int i = thread_x(); i < SIDE * columns.groups; i += TILED) {
+    int token = i / columns.groups, k = i % columns.groups * 4, c = from + k;
+    float4 v = 0;
+    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + (i64)(s.first + token) * s.stride + c, p.dim - c);
+    store4(tile + columns.at(token) + k, v);
+  }
+}
 
 DEVICE void add_outer(Square& s, float4 rows, float4 columns) {
 #pragma unroll
@@ -224,35 +248,36 @@ template <int V> DEVICE Square products(float* a, float* b, Side rows, Side colu
     int count = min(SIDE, p.dim - from);
     for (int k = 0; k < count; k += 4) {  // up to three channels of zeros at the end
 #pragma unroll
-      for (int e = 0; e < 4; e++) add_outer(s, load4(a + staged(k, 4 * ty()) + e * SIDE), load4(b + staged(k, 4 * tx()) + e * SIDE));
+      for (int e = 0; e < 4; e++) add_outer(s, load_shared4(a + staged(k, 4 * ty()) + e * SIDE), load_shared4(b + staged(k, 4 * tx()) + e * SIDE));
     }
   }
   return s;
 }
 
 // gather adds to out (rows of the square x 64 channels) the tokens' channels, each weighted by its column of the square.
-template <int V> DEVICE void gather(Square& out, float* a, float* b, const Square& weights, Side tokens, const Heads& p, int from) {
+template <int V> DEVICE void gather(Square& out, float* a, float* b, const Square& weights, Side tokens, const Heads& p, int from, Columns columns) {
   barrier();
 #pragma unroll
   for (int e = 0; e < 4; e++) {
     float4 column = {weights.row[0][e], weights.row[1][e], weights.row[2][e], weights.row[3][e]};
     store4(a + weighted(4 * tx() + e, 4 * ty()), column);
   }
-  stage_along<V>(b, tokens, p, from);
+  stage_along<V>(b, tokens, p, from, columns);
   barrier();
-  int count = min(SIDE, p.t - tokens.first);
-  for (int k = 0; k < count; k += 4) {  // up to three tokens of weight zero at the end
+  int first = columns.split * columns.tokens(), count = min(columns.tokens(), p.t - tokens.first);
+  const float *weight = a + weighted(first, 4 * ty()), *value = b + columns.at(first) + columns.channel;
+  for (int k = 0; k < count; k += 4) {  // tokens that do not exist have weight zero
 #pragma unroll
-    for (int e = 0; e < 4; e++) add_outer(out, load4(a + weighted(k, 4 * ty()) + e * SIDE), load4(b + (k + e) * SIDE + 4 * tx()));
+    for (int e = 0; e < 4; e++) add_outer(out, load_shared4(weight + weighted(k, 0) + e * SIDE), load_shared4(value + (k + e) * columns.tokens()));
   }
 }
 
-// put_rows writes the square's rows of 64 channels.
-template <int V> DEVICE void put_rows(float* to, int stride, int first, const Square& s, float scale, const Heads& p, int from) {
-  int c = from + 4 * tx();
+// put_rows writes the square's rows, once reduced.
+template <int V> DEVICE void put_rows(float* to, int stride, int first, const Square& s, float scale, const Heads& p, int from, Columns columns) {
+  int c = from + columns.channel;
   for (int r = 0; r < 4; r++) {
     int token = first + 4 * ty() + r;
-    if (token < p.t && c < p.dim) write4<V>(to + (i64)token * stride + c, scale * s.row[r], p.dim - c, 0);
+    if (token < p.t && c < p.dim && columns.split == 0) write4<V>(to + (i64)token * stride + c, scale * s.row[r], p.dim - c, 0);
   }
 }
 
@@ -285,6 +310,7 @@ template <int V> DEVICE void forward(float* o, float* lse, const float* q, const
   __shared__ __attribute__((aligned(16))) float a[STAGE], b[STAGE];
   Place at(p);
   i64 in = at.start(p, p.in);
+  Columns columns(p, at.from);
   Square out = {};
   float largest[4], total[4];
   for (int r = 0; r < 4; r++) largest[r] = -3.4e38f, total[r] = 0;
@@ -304,15 +330,16 @@ template <int V> DEVICE void forward(float* o, float* lse, const float* q, const
       total[r] = fma(total[r], fade, row_sum((s.row[r][0] + s.row[r][1]) + (s.row[r][2] + s.row[r][3])));
       out.row[r] = out.row[r] * fade;
     }
-    gather<V>(out, a, b, s, Side{v + in, p.in, first}, p, at.from);
+    gather<V>(out, a, b, s, Side{v + in, p.in, first}, p, at.from, columns);
   }
+  columns.reduce(out);
 #pragma unroll
   for (int r = 0; r < 4; r++) {
     out.row[r] = out.row[r] / total[r];
     int token = at.first + 4 * ty() + r;
     if (token < p.t && tx() == 0 && at.from == 0) lse[at.row + token] = largest[r] + logarithm(total[r]);
   }
-  put_rows<V>(o + at.start(p, p.out), p.out, at.first, out, 1, p, at.from);
+  put_rows<V>(o + at.start(p, p.out), p.out, at.first, out, 1, p, at.from, columns);
 }
 
 // weigh turns the products of queries and keys into softmax weights: exp(scale s - lse), and those of do and v into the cotangents of the
@@ -344,14 +371,16 @@ DEVICE void query_gradient(float* dq, const float* dout, const float* q, const f
   __shared__ __attribute__((aligned(16))) float a[STAGE], b[STAGE];
   Place at(p);
   i64 in = at.start(p, p.in), out = at.start(p, p.out);
+  Columns columns(p, at.from);
   Square sum = {};
   for (int first = 0; first < p.t; first += SIDE) {
     Square s = products<V>(a, b, Side{q + in, p.in, at.first}, Side{k + in, p.in, first}, p);
     Square d = products<V>(a, b, Side{dout + out, p.out, at.first}, Side{v + in, p.in, first}, p);
     weigh<true>(s, d, lse + at.row, delta + at.row, at.first, first, p);
-    gather<V>(sum, a, b, d, Side{k + in, p.in, first}, p, at.from);
+    gather<V>(sum, a, b, d, Side{k + in, p.in, first}, p, at.from, columns);
   }
-  put_rows<V>(dq + in, p.in, at.first, sum, p.scale, p, at.from);
+  columns.reduce(sum);
+  put_rows<V>(dq + in, p.in, at.first, sum, p.scale, p, at.from, columns);
 }
 
 template <int V>
@@ -360,16 +389,19 @@ DEVICE void key_gradient(float* dk, float* dv, const float* dout, const float* q
   __shared__ __attribute__((aligned(16))) float a[STAGE], b[STAGE];
   Place at(p);
   i64 in = at.start(p, p.in), out = at.start(p, p.out);
+  Columns columns(p, at.from);
   Square key_sum = {}, value_sum = {};
   for (int first = 0; first < p.t; first += SIDE) {
     Square s = products<V>(a, b, Side{k + in, p.in, at.first}, Side{q + in, p.in, first}, p);
     Square d = products<V>(a, b, Side{v + in, p.in, at.first}, Side{dout + out, p.out, first}, p);
     weigh<false>(s, d, lse + at.row, delta + at.row, first, at.first, p);
-    gather<V>(value_sum, a, b, s, Side{dout + out, p.out, first}, p, at.from);
-    gather<V>(key_sum, a, b, d, Side{q + in, p.in, first}, p, at.from);
+    gather<V>(value_sum, a, b, s, Side{dout + out, p.out, first}, p, at.from, columns);
+    gather<V>(key_sum, a, b, d, Side{q + in, p.in, first}, p, at.from, columns);
   }
-  put_rows<V>(dk + in, p.in, at.first, key_sum, p.scale, p, at.from);
-  put_rows<V>(dv + in, p.in, at.first, value_sum, 1, p, at.from);
+  columns.reduce(key_sum);
+  columns.reduce(value_sum);
+  put_rows<V>(dk + in, p.in, at.first, key_sum, p.scale, p, at.from, columns);
+  put_rows<V>(dv + in, p.in, at.first, value_sum, 1, p, at.from, columns);
 }
 
 #define RUNG(variant, V)                                                                                                                                  \

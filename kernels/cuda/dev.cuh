@@ -53,6 +53,14 @@ DEVICE float max(float a, float b) { return a > b ? a : b; }
 DEVICE float4 load4(const float* p) { return *(const float4*)p; }
 DEVICE void store4(float* p, float4 v) { *(float4*)p = v; }
 
+// load_shared4 is load4 from shared memory as one access for certain: the compiler splits some that it could leave whole.
+DEVICE float4 load_shared4(const void* p) {
+  u32 address = (u32)(u64)(const __attribute__((address_space(3))) void*)p;
+  float a, b, c, d;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(a), "=f"(b), "=f"(c), "=f"(d) : "r"(address) : "memory");
+  return float4{a, b, c, d};
+}
+
 // element is v[k] without the detour through memory that an index unknown to the compiler would take.
 DEVICE float element(float4 v, int k) { return k < 2 ? (k == 0 ? v[0] : v[1]) : (k == 2 ? v[2] : v[3]); }
 

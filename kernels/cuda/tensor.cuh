@@ -234,13 +234,6 @@ template <class Source> DEVICE void copy_async(float4* to, Source from) {
   u64 source = (u64)(const __attribute__((address_space(1))) float*)from.p;
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source), "r"(from.there ? 16 : 0) : "memory");
 }
-// arrived is what a copy left in a slot, fetched as one access, which the compiler would split.
-DEVICE float4 arrived(const float4* slot) {
-  u32 address = (u32)(u64)(const __attribute__((address_space(3))) float4*)slot;
-  float a, b, c, d;
-  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(a), "=f"(b), "=f"(c), "=f"(d) : "r"(address) : "memory");
-  return float4{a, b, c, d};
-}
 DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // wait_copies waits until at most STAGES - 2 of the thread's groups of copies are in flight.
 DEVICE void wait_copies() { asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory"); }
@@ -271,8 +264,8 @@ template <class T, class A, class B, class Output> DEVICE void multiply_async(A 
   auto arrive = [&](int stage, int half) {
     wait_copies();
     const float4* slot = slots + stage * 4 * THREADS;
-    A::Order::store(a_tile + half * A_SIZE, arrived(slot), arrived(slot + THREADS));
-    B::Order::store(b_tile + half * B_SIZE, arrived(slot + 2 * THREADS), arrived(slot + 3 * THREADS));
+    A::Order::store(a_tile + half * A_SIZE, load_shared4(slot), load_shared4(slot + THREADS));
+    B::Order::store(b_tile + half * B_SIZE, load_shared4(slot + 2 * THREADS), load_shared4(slot + 3 * THREADS));
   };
   for (int stage = 0; stage < STAGES - 1; stage++) start(stage);
   arrive(0, 0);
