@@ -5,14 +5,19 @@ package device
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
+	"emdiff/gpu/emu"
 	"emdiff/kernels"
+	"emdiff/kernels/cuda"
 	_ "emdiff/kernels/host" // registers host/avx512, host/avx2 and host/portable
 )
 
 // Choice is an opened Set and the reasoning behind it.
 type Choice struct {
+	Device  string // host or emu
 	Set     kernels.Set
 	Refused []string // "host/avx512: the processor lacks AVX-512", best first
 }
@@ -25,15 +30,54 @@ func (c Choice) String() string {
 	return fmt.Sprintf("%s (refused %s)", c.Set.Name(), strings.Join(c.Refused, "; "))
 }
 
-// Open returns the best usable implementation of a device: "auto" or "host". threads = 0 uses all cores.
+// Why devices are refused.
+const (
+	noCUDA = "this build has no CUDA driver"
+	slow   = "emulates a GPU to test its kernels, far slower than the host"
+)
+
+// Names lists the devices for --device.
+var Names = []string{"auto", "host", "cuda", "emu"}
+
+// Open returns the best usable implementation of a device of Names. threads = 0 uses all cores. The emulator runs without
+// its checks, which make it slower, unless the environment variable EMDIFF_EMU_CHECKS=1 asks for them.
 func Open(name string, threads int) (Choice, error) {
-	if name != "auto" && name != "host" {
-		return Choice{}, fmt.Errorf("--device %s is unknown: use auto or host", name)
+	if !slices.Contains(Names, name) {
+		return Choice{}, fmt.Errorf("--device %s is unknown: use %s", name, strings.Join(Names, ", "))
 	}
 	if threads < 0 {
 		return Choice{}, fmt.Errorf("--threads %d must not be negative (0 = all cores)", threads)
 	}
-	var c Choice
+	switch name {
+	case "cuda":
+		return Choice{}, fmt.Errorf("--device cuda: %s", noCUDA)
+	case "emu":
+		return openEmulator(threads)
+	}
+	c, err := openHost(threads)
+	if name == "auto" {
+		c.Refused = slices.Concat([]string{"cuda: " + noCUDA}, c.Refused, []string{"emu: " + slow})
+	}
+	return c, err
+}
+
+// openEmulator opens the CUDA kernels on the PTX emulator.
+func openEmulator(threads int) (Choice, error) {
+	set, err := cuda.New(emu.New(emulatorOptions(threads)), cuda.Options{})
+	return Choice{Device: "emu", Set: set}, err
+}
+
+func emulatorOptions(threads int) emu.Options {
+	o := emu.Options{Workers: threads}
+	if os.Getenv("EMDIFF_EMU_CHECKS") == "1" {
+		o.Checks = emu.AllChecks()
+	}
+	return o
+}
+
+// openHost opens the best level that the processor has.
+func openHost(threads int) (Choice, error) {
+	c := Choice{Device: "host"}
 	for _, i := range kernels.Implementations() {
 		if !strings.HasPrefix(i.Name, "host/") {
 			continue
@@ -49,5 +93,5 @@ func Open(name string, threads int) (Choice, error) {
 		c.Set = set
 		return c, nil
 	}
-	return c, fmt.Errorf("no implementation works here: %s", strings.Join(c.Refused, "; "))
+	return c, fmt.Errorf("no level of the host works here: %s", strings.Join(c.Refused, "; "))
 }
