@@ -73,18 +73,20 @@ type EMConfig struct {
 	FinalSubset int     `toml:"final_subset"` // measurements of a reset round; 0 = all
 	Steps       int     `toml:"steps"`        // training steps of an early round
 	FinalSteps  int     `toml:"final_steps"`  // training steps of a reset round
-	AlphaFirst  float64 `toml:"alpha_first"`  // PMC: weight of the prior in the first round ...
+	AlphaFirst  float64 `toml:"alpha_first"`  // PMC and DPS: weight of the prior in the first round ...
 	AlphaLast   float64 `toml:"alpha_last"`   // ... and in the last, geometric in between
 }
 
 // SamplerConfig chooses and tunes the sampler of p(x | y).
 type SamplerConfig struct {
-	Sampler  string  `toml:"sampler"`   // reverse-sde (denoising only), split-gibbs, pmc-pnp or pmc-red
+	Sampler  string  `toml:"sampler"`   // reverse-sde (denoising only), split-gibbs, pmc-pnp, pmc-red or dps
 	Batch    int     `toml:"batch"`     // images sampled at once; does not change the result
-	Steps    int     `toml:"steps"`     // reverse-sde: noise levels; split-gibbs: iterations; pmc: Langevin steps
+	Steps    int     `toml:"steps"`     // reverse-sde, dps: noise levels; split-gibbs: iterations; pmc: Langevin steps
 	SigmaMin float64 `toml:"sigma_min"` // the last noise level (split-gibbs: of each prior draw)
-	SigmaMax float64 `toml:"sigma_max"` // pmc: the first noise level
+	SigmaMax float64 `toml:"sigma_max"` // pmc, dps: the first noise level
 	StepSize float64 `toml:"step_size"` // pmc: gamma = step_size * min(v/|A|^2, sigma^2)
+	Zeta     float64 `toml:"zeta"`      // dps: guidance of a step; it matters times steps
+	Clamp    bool    `toml:"clamp"`     // dps: limit D to [-1, 1]
 	RhoMax   float64 `toml:"rho_max"`   // split-gibbs: the first coupling,
 	RhoMin   float64 `toml:"rho_min"`   // the least,
 	RhoDecay float64 `toml:"rho_decay"` // and the factor from one iteration to the next
@@ -187,8 +189,13 @@ func (e EMConfig) validate() error {
 func (s SamplerConfig) validate() error {
 	switch s.Sampler {
 	case "reverse-sde", "split-gibbs", "pmc-pnp", "pmc-red":
+	case "dps":
+		if !(s.SigmaMax > s.SigmaMin && s.Zeta > 0) || math.IsInf(s.SigmaMax, 0) || math.IsInf(s.Zeta, 0) {
+			return fmt.Errorf("estep.sigma_max = %g, estep.zeta = %g: dps needs sigma_max above sigma_min = %g and a positive zeta (80 and 1 are usual)",
+				s.SigmaMax, s.Zeta, s.SigmaMin)
+		}
 	default:
-		return fmt.Errorf("estep.sampler = %q is unknown: use reverse-sde, split-gibbs, pmc-pnp or pmc-red", s.Sampler)
+		return fmt.Errorf("estep.sampler = %q is unknown: use reverse-sde, split-gibbs, pmc-pnp, pmc-red or dps", s.Sampler)
 	}
 	if s.Batch < 1 || s.Steps < 1 || !(s.SigmaMin > 0) {
 		return fmt.Errorf("estep.batch = %d, estep.steps = %d, estep.sigma_min = %g must be positive", s.Batch, s.Steps, s.SigmaMin)
@@ -201,8 +208,8 @@ func (c Config) validateTogether() error {
 	if c.Train.Ambient && c.Task.Name != "denoise" {
 		return fmt.Errorf("train.ambient learns from noisy but complete measurements; task.name = %q has none", c.Task.Name)
 	}
-	if !c.EStep.isPMC() && c.EM.AlphaFirst != 1 {
-		return fmt.Errorf("em.alpha_first = %g: only the PMC samplers weight the prior; estep.sampler = %q needs 1", c.EM.AlphaFirst, c.EStep.Sampler)
+	if !c.EStep.weighsPrior() && c.EM.AlphaFirst != 1 {
+		return fmt.Errorf("em.alpha_first = %g: only pmc-pnp, pmc-red and dps weight the prior; estep.sampler = %q needs 1", c.EM.AlphaFirst, c.EStep.Sampler)
 	}
 	if c.Init.Clean < 1 || c.Init.Steps < 0 {
 		return fmt.Errorf("init.clean = %d must be positive and init.steps = %d not negative", c.Init.Clean, c.Init.Steps)

@@ -60,7 +60,7 @@ func TestResultsDoNotDependOnThreads(t *testing.T) {
 // The batch of the E-step is a matter of memory alone.
 func TestResultsDoNotDependOnTheSamplersBatch(t *testing.T) {
 	set := openHost(t, 0)
-	for _, task := range []struct{ name, sampler string }{{"denoise", "reverse-sde"}, {"inpaint", "split-gibbs"}, {"deblur", "pmc-pnp"}} {
+	for _, task := range []struct{ name, sampler string }{{"denoise", "reverse-sde"}, {"inpaint", "split-gibbs"}, {"deblur", "pmc-pnp"}, {"deblur", "dps"}} {
 		c := tiny()
 		c.Task.Name, c.EStep.Sampler, c.Train.Ambient = task.name, task.sampler, false
 		c.EM.Rounds = 1

@@ -27,7 +27,7 @@ func tiny() Config {
 		Train: TrainConfig{Batch: 8, LR: 2e-3, Warmup: 2, ClipNorm: 1, EMA: 0.9, Ambient: true},
 		Init:  InitConfig{Clean: 6, Steps: 30},
 		EM:    EMConfig{Rounds: 2, ResetRounds: 1, Subset: 20, FinalSubset: 0, Steps: 30, FinalSteps: 30, AlphaFirst: 1, AlphaLast: 1},
-		EStep: SamplerConfig{Sampler: "reverse-sde", Batch: 2, Steps: 4, SigmaMin: 0.05, SigmaMax: 2, StepSize: 0.2, RhoMax: 1, RhoMin: 0.2, RhoDecay: 0.8, Inner: 2},
+		EStep: SamplerConfig{Sampler: "reverse-sde", Batch: 2, Steps: 4, SigmaMin: 0.05, SigmaMax: 2, StepSize: 0.2, Zeta: 0.5, Clamp: true, RhoMax: 1, RhoMin: 0.2, RhoDecay: 0.8, Inner: 2},
 		Eval:  EvalConfig{HeldOut: 5, Draws: 2, Generated: 3, Shown: 2},
 	}
 }

@@ -1,22 +1,30 @@
 package learn
 
 import (
+	"math"
+
 	"emdiff/emdiff/physics"
 	"emdiff/emdiff/posterior"
 	"emdiff/kernels"
 )
 
-// isPMC reports whether the sampler is one of the Langevin samplers, which can weight the prior.
-func (s SamplerConfig) isPMC() bool { return s.Sampler == "pmc-pnp" || s.Sampler == "pmc-red" }
+// weighsPrior reports whether the sampler can weight the prior.
+func (s SamplerConfig) weighsPrior() bool {
+	return s.Sampler == "pmc-pnp" || s.Sampler == "pmc-red" || s.Sampler == "dps"
+}
 
-// build makes the sampler for an operator.
-func (s SamplerConfig) build(set kernels.Set, op physics.Operator) (posterior.Sampler, error) {
+// build makes the sampler for an operator and measurements of noise sigmaY.
+func (s SamplerConfig) build(set kernels.Set, op physics.Operator, sigmaY float64) (posterior.Sampler, error) {
 	switch s.Sampler {
 	case "reverse-sde":
 		return posterior.NewReverseSDE(set, op, posterior.ReverseSDESettings{Steps: s.Steps, SigmaMin: s.SigmaMin})
 	case "split-gibbs":
 		return posterior.NewSplitGibbs(set, op, posterior.SplitGibbsSettings{Iterations: s.Steps, RhoMax: s.RhoMax, RhoMin: s.RhoMin,
-			Decay: s.RhoDecay, Steps: s.Inner, SigmaMin: s.SigmaMin})
+			Decay: s.RhoDecay, Steps: s.Inner, SigmaMin: s.SigmaMin,
+			// a coupling above the noise leaves measured entries further from y than the noise allows
+			DataFinish: s.RhoMin*math.Sqrt(op.NormSquared()) > sigmaY})
+	case "dps":
+		return posterior.NewDPS(set, op, posterior.DPSSettings{Steps: s.Steps, SigmaMax: s.SigmaMax, SigmaMin: s.SigmaMin, Zeta: s.Zeta, Clamp: s.Clamp})
 	}
 	return posterior.NewPMC(set, op, s.pmc())
 }

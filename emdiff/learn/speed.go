@@ -12,7 +12,7 @@ import (
 type Speed struct {
 	TrainStep      time.Duration // one optimiser step
 	Denoise        time.Duration // one denoiser call, per image
-	CallsPerDraw   int           // denoiser calls of a posterior draw
+	CallsPerDraw   int           // denoiser calls of a posterior draw; a gradient of dps counts as one more
 	CallsPerSample int           // denoiser calls of a clean image
 }
 
@@ -35,12 +35,15 @@ func Measure(set kernels.Set, c Config, images Images) (Speed, error) {
 		return Speed{}, err
 	}
 	defer op.Close()
-	sampler, err := c.EStep.build(set, op)
+	sampler, err := c.EStep.build(set, op, c.Task.Sigma)
 	if err != nil {
 		return Speed{}, err
 	}
 	defer sampler.Close()
 	s := Speed{CallsPerDraw: sampler.NFE(), CallsPerSample: c.Prior.SampleSteps}
+	if c.EStep.Sampler == "dps" {
+		s.CallsPerDraw *= 2
+	}
 	if c.Prior.Sampler == string(diffusion.Heun) {
 		s.CallsPerSample = 2*c.Prior.SampleSteps - 1
 	}

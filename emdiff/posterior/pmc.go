@@ -104,8 +104,8 @@ func (s *PMC) Sample(x kernels.Buffer, p Problem) error {
 	if err := p.check(s.op); err != nil {
 		return err
 	}
-	if !(p.weight() > 0) {
-		return fmt.Errorf("posterior: the prior weight %g must be positive", p.PriorWeight)
+	if err := p.positiveWeight(); err != nil {
+		return err
 	}
 	v := math.Pow(math.Max(physics.LikelihoodSigma(p.SigmaY), s.s.MinSigmaY), 2)
 	steps, err := s.plan(v, p.weight())

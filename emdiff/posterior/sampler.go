@@ -30,7 +30,7 @@ type Problem struct {
 	// SigmaY is the standard deviation of the noise of Y. The likelihood uses physics.LikelihoodSigma of it.
 	SigmaY float64
 	// PriorWeight is alpha of the target p(y | x) p(x)^alpha; 0 stands for 1, the posterior. EM with PMC anneals it
-	// from 1e-3 to 1 over its rounds; the other samplers know only 1.
+	// from 1e-3 to 1 over its rounds, EMDiffusion does so with DPS (its lambda); the other samplers know only 1.
 	PriorWeight float64
 	// Seed names the draw: another seed gives an independent one.
 	Seed uint64
@@ -46,10 +46,18 @@ func (p Problem) weight() float64 {
 	return p.PriorWeight
 }
 
+// positiveWeight refuses weights that forbid or turn round the prior.
+func (p Problem) positiveWeight() error {
+	if !(p.weight() > 0) {
+		return fmt.Errorf("posterior: the prior weight %g must be positive", p.PriorWeight)
+	}
+	return nil
+}
+
 // onlyPosterior refuses tempered targets.
 func (p Problem) onlyPosterior(sampler string) error {
 	if p.weight() != 1 {
-		return fmt.Errorf("posterior: %s draws from the posterior itself and cannot weigh the prior by %g: use weight 1, or pmc", sampler, p.PriorWeight)
+		return fmt.Errorf("posterior: %s draws from the posterior itself and cannot weigh the prior by %g: use weight 1, pmc or dps", sampler, p.PriorWeight)
 	}
 	return nil
 }
@@ -72,6 +80,7 @@ const (
 	streamReverseSDE                            // steps of the reverse SDE
 	streamLikelihood                            // split Gibbs: draws of z given x
 	streamPrior                                 // split Gibbs: draws of x given z
+	streamDPS                                   // steps of DPS; step 0 is the start
 )
 
 // chain is the run of one Sample call: the batch it works on and how far it is.
@@ -99,6 +108,18 @@ func (c *chain) random(stream, step uint32) kernels.Random {
 // denoise computes d = D(x, sigma) and reports progress.
 func (c *chain) denoise(d, x kernels.Buffer, sigma float64) {
 	c.p.Prior.Denoise(d, x, c.n, sigma)
+	c.called()
+}
+
+// linearize is denoise with the vector-Jacobian product.
+func (c *chain) linearize(d, x kernels.Buffer, sigma float64) (vjp func(g, v kernels.Buffer)) {
+	vjp = c.p.Prior.Linearize(d, x, c.n, sigma)
+	c.called()
+	return vjp
+}
+
+// called reports progress after a denoiser call.
+func (c *chain) called() {
 	c.done++
 	if c.p.Progress != nil {
 		c.p.Progress(c.done, c.total)

@@ -1,6 +1,7 @@
 package posterior
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -35,6 +36,10 @@ func short(t *testing.T, set kernels.Set, op physics.Operator) map[string]Sample
 	settings.MeanLast = 2
 	gibbs, err = NewSplitGibbs(set, op, settings)
 	add("mean of split-gibbs", gibbs, err)
+	for _, clamp := range []bool{false, true} {
+		dps, err := NewDPS(set, op, DPSSettings{Steps: 6, SigmaMax: 4, SigmaMin: .05, Zeta: .2, Clamp: clamp})
+		add(fmt.Sprint("dps clamp ", clamp), dps, err)
+	}
 	if op.Name() == "denoise" {
 		sde, err := NewReverseSDE(set, op, ReverseSDESettings{Steps: 5, SigmaMin: .02})
 		add("reverse-sde", sde, err)
@@ -219,6 +224,12 @@ func TestImpossibleRequestsAreRefused(t *testing.T) {
 	chain, chainErr := NewPMC(set, denoise, DefaultPMC())
 	steep, steepErr := NewPMC(set, denoise, PMCSettings{Form: RED, Schedule: constant(.3, 1.2, 1.2, 3)})
 	split, splitErr := NewSplitGibbs(set, denoise, DefaultSplitGibbs())
+	guided, guidedErr := NewDPS(set, denoise, DefaultDPS())
+	dps := func(change func(*DPSSettings)) error {
+		s := DefaultDPS()
+		change(&s)
+		return made(NewDPS(set, blur, s))
+	}
 	wrong, wrongErr := NewSplitGibbs(set, other, DefaultSplitGibbs())
 	mmse, mmseErr := NewMMSE(set, denoise)
 	for _, c := range []struct {
@@ -241,8 +252,13 @@ func TestImpossibleRequestsAreRefused(t *testing.T) {
 		{annealed(func(a *Annealed) { a.SigmaMin = 3 }), "sigma must fall"},
 		{literal(func(l *Literal) { l.N = 0 }), "must be positive"},
 		{literal(func(l *Literal) { l.Decay = 2 }), "decay"},
-		{sample(sde, sdeErr, func(p *Problem) { p.PriorWeight = .5 }), "use weight 1, or pmc"},
-		{sample(split, splitErr, func(p *Problem) { p.PriorWeight = .5 }), "use weight 1, or pmc"},
+		{dps(func(s *DPSSettings) { s.Steps = 0 }), "must be positive"},
+		{dps(func(s *DPSSettings) { s.SigmaMin = 100 }), "sigma fall"},
+		{dps(func(s *DPSSettings) { s.Zeta = -1 }), "must not be negative"},
+		{dps(func(s *DPSSettings) { s.Zeta = math.NaN() }), "must not be negative"},
+		{sample(guided, guidedErr, func(p *Problem) { p.PriorWeight = -1 }), "must be positive"},
+		{sample(sde, sdeErr, func(p *Problem) { p.PriorWeight = .5 }), "use weight 1, pmc or dps"},
+		{sample(split, splitErr, func(p *Problem) { p.PriorWeight = .5 }), "use weight 1, pmc or dps"},
 		{sample(sde, sdeErr, func(p *Problem) { p.SigmaY = .005 }), "smaller last level"},
 		{sample(mmse, mmseErr, func(p *Problem) { p.SigmaY = 0 }), "nothing to remove"},
 		{sample(split, splitErr, func(p *Problem) { p.SigmaY = math.NaN() }), "must not be negative"},
