@@ -84,7 +84,7 @@ func NewEM(set kernels.Set, c Config, images Images, store Store, observer Obser
 	if em.train, em.held, err = measureAll(set, c, images); err != nil {
 		return nil, err
 	}
-	if em.sampler, err = c.EStep.build(set, em.train.op); err != nil {
+	if em.sampler, err = c.EStep.build(set, em.train.op, c.Task.Sigma); err != nil {
 		return nil, err
 	}
 	em.clean = set.Alloc(kernels.F32, len(images.Clean.Pixels))
