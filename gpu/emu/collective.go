@@ -2,9 +2,22 @@ package emu
 
 import "emdiff/gpu/ptx"
 
+// members returns the member masks of a collective's lanes; nil if the instruction has none and is for all lanes.
+func (w *warp) members(in *inst) *lanes32 {
+	switch in.kind {
+	case kShfl:
+		return (*lanes32)(w.r32[in.mem.data[0]:])
+	case kVote, kMatch:
+		return (*lanes32)(w.r32[in.b:])
+	case kWarpBarrier:
+		return (*lanes32)(w.r32[in.a:])
+	}
+	return nil
+}
+
 // shuffle is shfl.sync.
 func (w *warp) shuffle(in *inst, mask uint32) {
-	w.requireLanes(in, mask, (*lanes32)(w.r32[in.mem.data[0]:]))
+	w.requireLanes(in, mask, w.members(in))
 	a, b, c := (*lanes32)(w.r32[in.a:]), (*lanes32)(w.r32[in.b:]), (*lanes32)(w.r32[in.c:])
 	var out lanes32
 	var inRange uint32
@@ -60,7 +73,7 @@ func (w *warp) requireLanes(in *inst, mask uint32, members *lanes32) {
 
 // vote is vote.sync.
 func (w *warp) vote(in *inst, mask uint32) {
-	members := (*lanes32)(w.r32[in.b:])
+	members := w.members(in)
 	w.requireLanes(in, mask, members)
 	p := flipIf(w.p[in.a], in.mem.trans)
 	var out lanes32
@@ -91,7 +104,7 @@ func (w *warp) vote(in *inst, mask uint32) {
 
 // match is match.sync.
 func (w *warp) match(in *inst, mask uint32) {
-	members := (*lanes32)(w.r32[in.b:])
+	members := w.members(in)
 	w.requireLanes(in, mask, members)
 	value := func(i int) uint64 {
 		if in.mem.reg64 {

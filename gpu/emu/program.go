@@ -38,18 +38,22 @@ const (
 	kAsyncCopy
 	kAsyncCommit
 	kAsyncWait
+	// From here to kBarrier lanes meet: see meets.
 	kLdMatrix
 	kMMA
 	kShfl
 	kVote
 	kMatch
-	kActive
-	kBarrier
 	kWarpBarrier
+	kBarrier
+	kActive
 	kBranch
 	kExit
 	kTrap
 )
+
+// meets reports whether lanes that reach the instruction wait for others.
+func (k kind) meets() bool { return k >= kLdMatrix && k <= kBarrier }
 
 // alu holds the function of an arithmetic instruction; kind says which field.
 type alu struct {

@@ -2,6 +2,7 @@ package emu
 
 import (
 	"math/bits"
+	"slices"
 
 	"emdiff/gpu/ptx"
 )
@@ -22,7 +23,8 @@ const (
 )
 
 // warp is 32 threads. Its lanes may be at several places of the program: the group at the lowest one runs, the others wait, and
-// groups that meet become one.
+// groups that meet become one. A compiler may put a block after the one it joins, so the order of places alone does not bring lanes
+// together: at an instruction where they must meet (see kind.meets) the first ones are parked until the rest is there.
 type warp struct {
 	wk  *worker
 	id  int
@@ -35,6 +37,8 @@ type warp struct {
 	mask     uint32 // running
 	pc       int32
 	waiting  []group
+	parked   []group
+	forced   uint32 // parked lanes that go on although others will not come
 	state    status
 	barrier  *inst // at which it waits
 
@@ -87,6 +91,64 @@ func (w *warp) resume() (pc int32, mask uint32) {
 	return g.pc, g.mask
 }
 
+// park lets lanes wait at pc for others to come.
+func (w *warp) park(pc int32, mask uint32) { w.parked = append(w.parked, group{pc, mask}) }
+
+// unpark takes the lanes parked at pc, if any.
+func (w *warp) unpark(pc int32) (mask uint32) {
+	for i, g := range w.parked {
+		if g.pc == pc {
+			w.parked = slices.Delete(w.parked, i, i+1)
+			return g.mask
+		}
+	}
+	return 0
+}
+
+// next takes a waiting group; without one, parked lanes that need not wait any longer, because the others have exited; and if
+// there are none either, those at the lowest pc, whose instruction then finds that lanes are missing.
+func (w *warp) next() (pc int32, mask uint32) {
+	if len(w.waiting) > 0 {
+		return w.resume()
+	}
+	best := w.parked[0]
+	for _, g := range w.parked {
+		if w.awaited(&w.wk.prog.code[g.pc], g.mask) == 0 {
+			return g.pc, w.unpark(g.pc)
+		}
+		if g.pc < best.pc {
+			best = g
+		}
+	}
+	w.forced = best.mask
+	return best.pc, w.unpark(best.pc)
+}
+
+// awaited returns the live lanes without which those of mask may not execute an instruction where lanes meet.
+func (w *warp) awaited(in *inst, mask uint32) uint32 {
+	var all uint32
+	if members := w.members(in); members != nil {
+		for l := mask; l != 0; l &= l - 1 {
+			all |= members[first(l)]
+		}
+	} else {
+		all = ^uint32(0)
+	}
+	return all & w.alive &^ mask
+}
+
+// exit ends lanes. Those parked at a collective that names them are not let go on: whether the ended ones took part would be a
+// matter of luck. (A barrier notices by itself.)
+func (w *warp) exit(mask uint32) {
+	for _, g := range w.parked {
+		in := &w.wk.prog.code[g.pc]
+		if members := w.members(in); members != nil && w.awaited(in, g.mask)&mask != 0 && (in.kind != kWarpBarrier || w.wk.l.checks.Barrier) {
+			w.requireLanes(in, g.mask, members)
+		}
+	}
+	w.alive &^= mask
+}
+
 // guarded returns the lanes of mask whose guard holds.
 func (w *warp) guarded(in *inst, mask uint32) uint32 {
 	return mask & flipIf(w.p[in.guard], in.not)
@@ -119,6 +181,25 @@ func (w *warp) run() status {
 			pc++
 			continue
 		}
+		if m != w.alive && m != 0 && in.kind.meets() {
+			late := w.unpark(pc)
+			mask |= late
+			m |= late
+			if w.awaited(in, m) != 0 && m != w.forced { // counted when all are here
+				execs[pc] -= int64(bits.OnesCount32(m &^ late))
+				if mask &^= m; mask == 0 {
+					issues[pc]--
+				}
+				w.park(pc, m)
+				if pc++; mask == 0 {
+					pc, mask = w.next()
+				}
+				limit = w.limit()
+				continue
+			}
+			execs[pc] += int64(bits.OnesCount32(late))
+			w.forced = 0
+		}
 		switch in.kind {
 		case kBranch:
 			wk.branches++
@@ -143,16 +224,16 @@ func (w *warp) run() status {
 			}
 			continue
 		case kExit:
-			w.alive &^= m
+			w.exit(m)
 			mask &^= m
 			if mask != 0 {
 				pc++
 				continue
 			}
-			if len(w.waiting) == 0 {
+			if w.alive == 0 {
 				return statusDone
 			}
-			pc, mask = w.resume()
+			pc, mask = w.next()
 			limit = w.limit()
 			continue
 		case kBarrier:
@@ -316,7 +397,7 @@ func (w *warp) special(in *inst, m uint32) {
 			d[first(l)] = m
 		}
 	case kWarpBarrier:
-		members := (*lanes32)(w.r32[in.a:])
+		members := w.members(in)
 		if w.wk.l.checks.Barrier {
 			w.requireLanes(in, m, members)
 		}

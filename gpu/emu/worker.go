@@ -283,7 +283,7 @@ func (wk *worker) startBlock(n int) {
 		w.p[predTrue] = ^uint32(0)
 		w.fillBlock()
 		w.alive, w.mask, w.pc, w.state = w.existing, w.existing, 0, statusTurn
-		w.waiting, w.copies = w.waiting[:0], w.copies[:0]
+		w.waiting, w.parked, w.copies, w.forced = w.waiting[:0], w.parked[:0], w.copies[:0], 0
 		w.openGroup = [warpSize]uint32{}
 	}
 	if wk.l.checks.Race {
