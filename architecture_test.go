@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"emdiff/run":          {"emdiff/learn", "emdiff/posterior", "emdiff/diffusion", "emdiff/physics", "nn", "emdiff/data", "emdiff/metric", "kernels"},
 	"cmd/internal/device": {"kernels", "kernels/ref", "kernels/host", "kernels/cuda", "gpu", "gpu/cudrv", "gpu/emu"},
 	"cmd/emdiff-train":    {"emdiff/run", "cmd/internal/device"},
+	"cmd/emdiff-sample":   {"emdiff/run", "cmd/internal/device"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

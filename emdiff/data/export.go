@@ -78,7 +78,7 @@ func Export(w io.Writer, pixels []float32, height, width, c int, o Origin) error
 	case TIFF:
 		return tiff.Encode(w, raster(values, height, width, c, o.BitDepth), nil)
 	}
-	return writeNPY(w, values, height, width, c, o.BitDepth)
+	return writeNPY(w, values, o.BitDepth, imageShape(height, width, c))
 }
 
 // raster packs whole numbers into an image of the standard library.

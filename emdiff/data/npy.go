@@ -241,15 +241,31 @@ func (o OpenOptions) decodeNPY(r io.Reader, path string, size int64) (st *stored
 	return st, err
 }
 
-// writeNPY writes one image as an array in numpy's format, version 1, little-endian, with values of 8,
-// 16, 32 or 64 bits.
-func writeNPY(w io.Writer, values []float64, height, width, c, depth int) error {
-	kind := map[int]string{8: "|u1", 16: "<u2", 32: "<f4", 64: "<f8"}[depth]
-	shape := fmt.Sprintf("(%d, %d)", height, width)
-	if c > 1 {
-		shape = fmt.Sprintf("(%d, %d, %d)", height, width, c)
+// WriteNPY writes the whole set as one float32 array in numpy's format: of shape (images, H, W), or (images, H, W, C) where
+// there are several channels, with the values of the set. An error is one of w, or an [*Error] if a value is NaN.
+func (s *Set) WriteNPY(w io.Writer) error {
+	values := make([]float64, len(s.Pixels))
+	for i, x := range s.Pixels {
+		if values[i] = float64(x); math.IsNaN(values[i]) {
+			return &Error{Path: s.Name, Wrong: fmt.Sprintf("has the value NaN in image %d", i/s.ImageLen()), Remedy: "look for the step that computed it"}
+		}
 	}
-	text := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': %s, }", kind, shape)
+	return writeNPY(w, values, 32, append([]int{s.Len()}, imageShape(s.H, s.W, s.C)...))
+}
+
+// imageShape is the shape of one image as an array: grey images have two dimensions.
+func imageShape(height, width, c int) []int {
+	if c == 1 {
+		return []int{height, width}
+	}
+	return []int{height, width, c}
+}
+
+// writeNPY writes an array in numpy's format, version 1, little-endian, with values of 8, 16, 32 or 64 bits.
+func writeNPY(w io.Writer, values []float64, depth int, shape []int) error {
+	kind := map[int]string{8: "|u1", 16: "<u2", 32: "<f4", 64: "<f8"}[depth]
+	dims := strings.Join(strings.Fields(strings.Trim(fmt.Sprint(shape), "[]")), ", ")
+	text := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", kind, dims)
 	const align = 64 // the values start at a multiple of it, as numpy's own do
 	text += strings.Repeat(" ", (align-(10+len(text)+1)%align)%align) + "\n"
 	out := append([]byte(npyMagic), 1, 0)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -176,4 +178,25 @@ func TestNPZTakesTheArrayOfImages(t *testing.T) {
 	bomb := write(t, "bomb.npz", files{"images.npy": npyFile("|u1", false, "(4, 1024, 1024)", make([]byte, 4<<20)...)}.zip(t))
 	_, err = Open(bomb)
 	wantError(t, err, filepath.Join(bomb, "images.npy"), "unpacks to")
+}
+
+func TestASetIsWrittenAsOneArray(t *testing.T) {
+	for _, c := range []int{1, 3} {
+		want := &Set{Name: "set", H: 2, W: 3, C: c, Pixels: make([]float32, 4*2*3*c)}
+		for i := range want.Pixels {
+			want.Pixels[i] = float32(i)/float32(len(want.Pixels)) - .5
+		}
+		path := filepath.Join(t.TempDir(), "set.npy")
+		f, err := os.Create(path)
+		require.NoError(t, err)
+		require.NoError(t, want.WriteNPY(f))
+		require.NoError(t, f.Close())
+		got, err := OpenOptions{Range: "-1,1"}.Open(path)
+		require.NoError(t, err)
+		assert.Equal(t, []int{4, 2, 3, c}, []int{got.Len(), got.H, got.W, got.C})
+		assert.Equal(t, want.Pixels, got.Pixels)
+
+		want.Pixels[7*c] = float32(math.NaN())
+		assert.ErrorContains(t, want.WriteNPY(io.Discard), "NaN in image 1")
+	}
 }

@@ -12,7 +12,7 @@ import (
 type Speed struct {
 	TrainStep      time.Duration // one optimiser step
 	Denoise        time.Duration // one denoiser call, per image
-	CallsPerDraw   int           // denoiser calls of a posterior draw; a gradient of dps counts as one more
+	CallsPerDraw   int           // denoiser calls of a posterior draw; a gradient of dps counts as two more
 	CallsPerSample int           // denoiser calls of a clean image
 }
 
@@ -42,7 +42,7 @@ func Measure(set kernels.Set, c Config, images Images) (Speed, error) {
 	defer sampler.Close()
 	s := Speed{CallsPerDraw: sampler.NFE(), CallsPerSample: c.Prior.SampleSteps}
 	if c.EStep.Sampler == "dps" {
-		s.CallsPerDraw *= 2
+		s.CallsPerDraw *= 3
 	}
 	if c.Prior.Sampler == string(diffusion.Heun) {
 		s.CallsPerSample = 2*c.Prior.SampleSteps - 1

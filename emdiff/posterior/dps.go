@@ -13,8 +13,9 @@ import (
 type DPSSettings struct {
 	Steps              int     // noise levels, each one denoiser call and its vector-Jacobian product
 	SigmaMax, SigmaMin float64 // the first and the last of them; D takes the last to 0
-	// Zeta is the guidance of one step. What counts is about Zeta times Steps: halve one, double the other. 0 leaves the
-	// measurements out: draws of the prior, by ancestral sampling.
+	// Zeta is the guidance of one step. What counts is about Zeta times Steps: halve one, double the other. On 28x28 images
+	// 50 suits denoising at sigma_y = 0.2, 100 to 200 masks and blur with little noise. 0 leaves the measurements
+	// out: draws of the prior, by ancestral sampling.
 	Zeta float64
 	// Clamp limits D to [-1, 1]; the gradient is then 0 where it was outside.
 	Clamp bool
@@ -73,7 +74,8 @@ func NewDPS(set kernels.Set, op physics.Operator, s DPSSettings) (*DPS, error) {
 // Name is "dps".
 func (s *DPS) Name() string { return "dps" }
 
-// NFE is the number of steps. Each call also has its vector-Jacobian product taken, which costs about as much again.
+// NFE is the number of steps. Each call also has its vector-Jacobian product taken, which costs about two
+// calls more.
 func (s *DPS) NFE() int { return s.s.Steps }
 
 // Sample fills x with a draw.

@@ -89,7 +89,7 @@ func (r *reporter) Round(result learn.RoundResult, shown, generated []float32) e
 		writeFloats(r.roundFile(result.Round, "generated"), generated),
 		r.stats.Append("round", fields(result)),
 		r.draw(),
-		writeWeights(r.folder, r.em.Network(), r.settings),
+		writeWeights(r.folder, r.em.Network(), r.settings, r.images.Held.H, r.images.Held.W),
 	)
 }
 
@@ -112,7 +112,7 @@ time        %.0f s
 `, r.images.Held.Len(), result.PSNRMeasurements, r.images.Clean.Len(), result.PSNRInitPrior,
 		result.PSNRFinal, result.PSNRFinal-result.PSNRInitPrior,
 		result.Draws, result.PSNRFinalMean, result.PSNRFinalMean-result.PSNRMeasurements,
-		r.folder.Path("reconstructions.png"), r.folder.Path("generated.png"), r.folder.Path("weights.safetensors"), result.Seconds)
+		r.folder.Path("reconstructions.png"), r.folder.Path("generated.png"), r.folder.Path(weightsName), result.Seconds)
 	return r.stats.Append("done", fields(result))
 }
 

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"emdiff/emdiff/data"
 	"emdiff/emdiff/learn"
 	"emdiff/kernels"
-	"emdiff/nn"
 )
 
 // ErrInterrupted is returned by Train when its context ended; the run is saved and can be continued.
@@ -165,15 +163,4 @@ func (o TrainOptions) manifest(folder *Folder, whole *data.Set, s Settings) (Man
 	}
 	then.Device = now.Device
 	return then, nil
-}
-
-// writeWeights leaves the averaged weights, the prior itself, in the run folder.
-func writeWeights(folder *Folder, u *nn.UNet, settings Settings) error {
-	text, err := settings.TOML()
-	if err != nil {
-		return err
-	}
-	return WriteFile(folder.Path("weights.safetensors"), func(w io.Writer) error {
-		return u.WriteWeights(w, nn.EMA, map[string]string{"emdiff_settings": string(bytes.TrimSpace(text))})
-	})
 }
