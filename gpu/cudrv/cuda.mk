@@ -1,0 +1,22 @@
+# The CUDA build: gcc and our own cuda.h, no CUDA toolkit. cu links -lcuda, which only has to be found: the archive is empty, and
+# the trampolines of gpu/cudrv define the symbols. The header's checksum makes Go rebuild cu when the header changes.
+CUDRV := $(CURDIR)/gpu/cudrv
+CUDA_STUB := $(CURDIR)/bin/cuda/stub/libcuda.a
+CUDA_HEADER := $(shell cksum < gpu/cudrv/include/cuda.h | cut -d' ' -f1)
+CUDA_ENV := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CUDRV)/include -DEMDIFF_CUDA_H_SUM=$(CUDA_HEADER)" CGO_LDFLAGS="-L$(dir $(CUDA_STUB))"
+
+.PHONY: cuda test-cuda cuda-gcc
+
+cuda: $(CUDA_STUB) ## build every command with the CUDA driver into bin/cuda/ (needs gcc)
+	$(CUDA_ENV) $(GO) build -tags cuda -o bin/cuda/ ./cmd/...
+
+test-cuda: $(CUDA_STUB) ## vet and test the CUDA build, through cu on the emulator (needs gcc)
+	$(CUDA_ENV) $(GO) vet -tags cuda ./gpu/... ./kernels/cuda/... ./cmd/...
+	$(CUDA_ENV) $(GO) test -tags cuda ./gpu/... ./kernels/cuda/... ./cmd/...
+
+$(CUDA_STUB): | cuda-gcc
+	@mkdir -p $(dir $@)
+	@printf '!<arch>\n' > $@
+
+cuda-gcc:
+	@command -v gcc >/dev/null || { echo "the CUDA build needs gcc: install it (Debian: apt install gcc libc6-dev), or use the build without CUDA: make build"; exit 1; }
