@@ -110,6 +110,10 @@ func (f *function) Attributes() gpu.FunctionAttributes {
 	return a
 }
 
+// Registers returns the most 32-bit registers of a thread that a kernel of this package has live at once, 64-bit ones counted twice:
+// a hint, not ptxas's number.
+func Registers(f gpu.Function) int { return f.(*function).prog.liveRegs }
+
 func (f *function) SetMaxDynamicShared(size int) error {
 	if limit := f.d.props.MaxSharedOptIn - f.prog.static; size < 0 || size > limit {
 		return &gpu.Error{Op: "set dynamic shared memory", Kernel: f.prog.name, Detail: fmt.Sprintf("%d bytes, the device has %d", size, limit),

@@ -3,12 +3,22 @@ package cuda
 import (
 	"embed"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"sync"
 )
 
 //go:embed ptx/*.ptx
 var ptxFiles embed.FS
+
+// PTX returns the embedded PTX files: op.target.ptx, in the root.
+func PTX() fs.FS {
+	files, err := fs.Sub(ptxFiles, "ptx")
+	if err != nil {
+		panic(fmt.Sprintf("cuda: %v", err)) // the folder is embedded
+	}
+	return files
+}
 
 // ptxText returns an embedded PTX file.
 func ptxText(file string) []byte {

@@ -1,0 +1,51 @@
+// Command emdiff-ptx looks at the CUDA kernels that are built into emdiff, without a GPU: what they are, whether they hold under all
+// checks of the emulator, what they execute, and how two builds of their PTX differ.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"emdiff/kernels/cuda/inspect"
+)
+
+type flags struct {
+	List  listCommand  `cmd:"" help:"Print a line per kernel: target, file, registers live at once (a hint), bytes of shared memory."`
+	Check checkCommand `cmd:"" help:"Run all kernels on the conformance cases under all checks of the emulator; takes half a minute."`
+	Count countCommand `cmd:"" help:"Count exactly what kernels execute."`
+	Diff  diffCommand  `cmd:"" help:"Compare two PTX files: kernels added (+), removed (-) and changed (~)."`
+}
+
+type listCommand struct{}
+
+func (listCommand) Run() error { return inspect.List(os.Stdout) }
+
+type checkCommand struct {
+	Ops []string `arg:"" optional:"" name:"op" help:"Ops to check, for example Conv2D. Default: all."`
+}
+
+func (c checkCommand) Run() error { return inspect.Check(os.Stdout, c.Ops) }
+
+type countCommand struct {
+	JSON   bool     `name:"json" help:"Print JSON."`
+	Shapes []string `arg:"" optional:"" name:"shape" sep:"none" help:"Ops and shapes, for example Conv2D:N=1,H=32,W=32,Cin=64,Cout=64,Precision=tf32. Default: layers of a U-Net."`
+}
+
+func (c countCommand) Run() error { return inspect.Count(os.Stdout, c.Shapes, c.JSON) }
+
+type diffCommand struct {
+	A string `arg:"" help:"The PTX file before."`
+	B string `arg:"" help:"The PTX file after."`
+}
+
+func (c diffCommand) Run() error { return inspect.Diff(os.Stdout, c.A, c.B) }
+
+func main() {
+	command := kong.Parse(&flags{}, kong.Name("emdiff-ptx"), kong.Description("Look at emdiff's CUDA kernels. Needs no GPU."))
+	if err := command.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "emdiff-ptx:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheCommandRuns(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "emdiff-ptx")
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, string(out))
+	ptx := filepath.Join("..", "..", "kernels", "cuda", "ptx", "layout.sm70.ptx")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"list"}, "silu_forward_f32_vec4"},
+		{[]string{"check", "Fill"}, "fill_forward_f32_vec4"},
+		{[]string{"count", "Fill:Len=64", "Copy:Len=8,Accumulate=true"}, "Copy:Len=8,Accumulate=true  (at least"},
+		{[]string{"count", "--json", "Fill:Len=64"}, `"shape": "Fill:Len=64"`},
+		{[]string{"diff", ptx, ptx}, "unchanged"},
+	} {
+		out, err := exec.Command(program, c.args...).CombinedOutput()
+		require.NoError(t, err, string(out))
+		assert.Contains(t, string(out), c.want, c.args)
+	}
+	for want, args := range map[string][]string{
+		"missing.ptx":    {"diff", ptx, "missing.ptx"},
+		"there is no op": {"check", "Fold"},
+		"no parameter":   {"count", "Fill:Width=64"},
+	} {
+		out, err := exec.Command(program, args...).CombinedOutput()
+		require.Error(t, err, args)
+		text := strings.TrimSpace(string(out))
+		assert.True(t, strings.HasPrefix(text, "emdiff-ptx: "), text)
+		assert.Contains(t, text, want)
+		assert.NotContains(t, text, "\n", "more than one line")
+	}
+}
