@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test vet arm64 bench coverage
+.PHONY: help build test vet arm64 test-arm64 bench coverage
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -21,7 +21,11 @@ arm64: ## cross-build everything, tests included, for arm64 (portable level)
 	GOARCH=arm64 $(GO) build ./...
 	GOARCH=arm64 $(GO) vet ./...
 
-include kernels/cuda/ptx.mk
+QEMU_ARM64 ?= qemu-aarch64
+test-arm64: ## run the tests of the kernels and of what is built on them for arm64, in Debian's qemu-user
+	GOARCH=arm64 $(GO) test -exec $(QEMU_ARM64) ./kernels ./kernels/host ./emdiff/metric ./emdiff/physics ./emdiff/diffusion
+
+include kernels/cuda/ptx.mk gpu/cudrv/cuda.mk
 
 coverage: ## statement coverage of the method and the network code
 	@mkdir -p bench/out

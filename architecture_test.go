@@ -34,10 +34,11 @@ var mayImport = map[string][]string{
 	"emdiff/learn":         {"emdiff/posterior", "emdiff/diffusion", "emdiff/physics", "nn", "emdiff/data", "emdiff/metric", "kernels"},
 	"emdiff/run":           {"emdiff/learn", "emdiff/posterior", "emdiff/diffusion", "emdiff/physics", "nn", "emdiff/data", "emdiff/metric", "kernels"},
 	"kernels/cuda/inspect": {"kernels", "kernels/cuda", "kernels/kerneltest", "gpu/emu", "gpu/ptx"},
+	"cmd/internal/cli":     {},
 	"cmd/internal/device":  {"kernels", "kernels/ref", "kernels/host", "kernels/cuda", "gpu", "gpu/cudrv", "gpu/emu"},
-	"cmd/emdiff-train":     {"emdiff/run", "cmd/internal/device"},
-	"cmd/emdiff-ptx":       {"kernels/cuda/inspect"},
-	"cmd/emdiff-sample":    {"emdiff/run", "cmd/internal/device"},
+	"cmd/emdiff-train":     {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},
+	"cmd/emdiff-ptx":       {"cmd/internal/cli", "kernels/cuda/inspect"},
+	"cmd/emdiff-sample":    {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

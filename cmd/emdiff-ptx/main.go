@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"emdiff/cmd/internal/cli"
 	"emdiff/kernels/cuda/inspect"
 )
 
@@ -43,7 +44,7 @@ type diffCommand struct {
 func (c diffCommand) Run() error { return inspect.Diff(os.Stdout, c.A, c.B) }
 
 func main() {
-	command := kong.Parse(&flags{}, kong.Name("emdiff-ptx"), kong.Description("Look at emdiff's CUDA kernels. Needs no GPU."))
+	command := kong.Parse(&flags{}, kong.Name("emdiff-ptx"), cli.ExitCodes(), kong.Description("Look at emdiff's CUDA kernels. Needs no GPU."))
 	if err := command.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "emdiff-ptx:", err)
 		os.Exit(1)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"emdiff/cmd/internal/cli"
 	"emdiff/cmd/internal/device"
 	"emdiff/emdiff/run"
 )
@@ -30,7 +31,7 @@ type flags struct {
 
 func main() {
 	var f flags
-	kong.Parse(&f, kong.Name("emdiff-sample"), kong.Description("Draw clean images from a learned prior."),
+	kong.Parse(&f, kong.Name("emdiff-sample"), cli.ExitCodes(), kong.Description("Draw clean images from a learned prior."),
 		kong.Vars{"version": run.ThisProgram().String()})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

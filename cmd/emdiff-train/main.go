@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"emdiff/cmd/internal/cli"
 	"emdiff/cmd/internal/device"
 	"emdiff/emdiff/run"
 )
@@ -34,7 +35,7 @@ type flags struct {
 	Out        string           `default:"runs" help:"Folder that receives the numbered run folders."`
 	Resume     string           `placeholder:"RUN" help:"Continue the run in this folder, with the settings it began with."`
 	OtherLevel bool             `help:"With --resume: continue even if the run began on another kernel level, which rounds differently."`
-	Device     string           `default:"auto" help:"Where to compute: auto, host, cuda, or emu: the CUDA kernels on an emulated GPU, slow, for tests."`
+	Device     string           `default:"auto" help:"Where to compute: auto, host, cuda, or emu: the CUDA kernels on an emulated GPU, slow, for tests. auto takes a GPU if it can."`
 	Threads    int              `default:"0" help:"Threads of the host; 0 = all cores. Does not change results."`
 	DryRun     bool             `help:"Print what the run would cost, and stop."`
 	Version    kong.VersionFlag `help:"Print the version."`
@@ -42,7 +43,7 @@ type flags struct {
 
 func main() {
 	var f flags
-	kong.Parse(&f, kong.Name("emdiff-train"),
+	kong.Parse(&f, kong.Name("emdiff-train"), cli.ExitCodes(),
 		kong.Description("Learn a clean diffusion prior from corrupted images by expectation-maximisation."),
 		kong.Vars{"presets": strings.Join(run.Presets(), ", "), "version": run.ThisProgram().String()})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -73,6 +73,7 @@ func TestMistakesAreOneSentence(t *testing.T) {
 		{[]string{"--preset", "slow"}, "choose one of"},
 		{[]string{"--set", "train.speed=1"}, "train.speed"},
 		{[]string{"--device", "tpu"}, "--device tpu"},
+		{[]string{"--fast"}, "unknown flag --fast"},
 		{[]string{"--threads", "-1"}, "--threads"},
 		{[]string{"--data", "missing.idx"}, "missing.idx"},
 		{[]string{"--resume", "missing"}, "missing"},
@@ -82,6 +83,7 @@ func TestMistakesAreOneSentence(t *testing.T) {
 		cmd := exec.Command(program, append(c.args, "--out", runs)...)
 		out, err := cmd.CombinedOutput()
 		require.Error(t, err, c.args)
+		assert.Contains(t, []int{1, 2}, cmd.ProcessState.ExitCode())
 		text := strings.TrimSpace(string(out))
 		assert.Contains(t, text, c.want)
 		assert.NotContains(t, text, "\n", "more than one line")
