@@ -14,6 +14,7 @@ import (
 	"emdiff/gpu/gputest"
 	"emdiff/kernels"
 	"emdiff/kernels/cuda"
+	"emdiff/kernels/kerneltest"
 
 	"github.com/stretchr/testify/require"
 	"gorgonia.org/cu"
@@ -165,6 +166,15 @@ func TestParametersOfAllKinds(t *testing.T) {
 	.param .f32 k_param_3
 ) .maxntid 64, 1, 1 {`
 	require.Equal(t, map[string][]int{"k": {8, 1, 24, 4}}, entryParams([]byte(text)))
+}
+
+// The op set on this driver keeps the contract, so every kernel's launch goes through cu; the small cases suffice for that.
+func TestOpsFulfilTheContractThroughCu(t *testing.T) {
+	kerneltest.RunAll(t, func(t *testing.T) kernels.Set {
+		s, err := cuda.New(onEmulator(t), cuda.Options{})
+		require.NoError(t, err)
+		return s
+	}, kerneltest.Limit(1e6))
 }
 
 // convolve runs a convolution of the project on a device.

@@ -17,26 +17,25 @@ import (
 	"emdiff/gpu"
 )
 
-// emulated is the state behind the callbacks.
+// emulated is the state behind the callbacks, but for that of contexts.
 var emulated = struct {
 	sync.Mutex
 	open     func() (gpu.Driver, error)
-	props    *gpu.Properties           // of the device, once asked for
-	contexts map[int]*context          // by thread
-	texts    map[C.CUresult]*C.char    // last error by result
-	handles  map[unsafe.Pointer]any    // what a module, function, stream, event or context handle stands for
-	pinned   map[unsafe.Pointer][]byte // pinned host memory by address
+	props    *gpu.Properties        // of the device, once asked for
+	contexts map[int]*context       // by thread
+	texts    map[C.CUresult]*C.char // last error by result
 }{
 	open:     func() (gpu.Driver, error) { return gpu.Open("emu") },
-	contexts: map[int]*context{}, texts: map[C.CUresult]*C.char{}, handles: map[unsafe.Pointer]any{}, pinned: map[unsafe.Pointer][]byte{},
+	contexts: map[int]*context{}, texts: map[C.CUresult]*C.char{},
 }
 
-// context is an open device.
+// context is an open device; only its thread uses it.
 type context struct {
 	gpu.Driver
-	thread int
-	used   int64 // bytes of device memory
-	sizes  map[C.CUdeviceptr]int64
+	used    int64 // bytes of device memory
+	sizes   map[C.CUdeviceptr]int64
+	pinned  map[unsafe.Pointer][]byte // pinned host memory by address
+	handles map[unsafe.Pointer]any    // what a module, function, stream or event handle stands for
 }
 
 // Emulate sends the driver's symbols to devices that open returns, as EMDIFF_LIBCUDA=emu does to the driver registered as "emu".
@@ -64,10 +63,10 @@ func in(call func(c *context) error) C.CUresult {
 	return code(c, call(c))
 }
 
-// on runs a call on what a handle of the context stands for.
+// on runs a call on what a handle stands for.
 func on[T any](handle unsafe.Pointer, call func(c *context, v T) error) C.CUresult {
 	return in(func(c *context) error {
-		v, err := lookup[T](handle)
+		v, err := lookup[T](c, handle)
 		if err != nil {
 			return err
 		}
@@ -75,13 +74,11 @@ func on[T any](handle unsafe.Pointer, call func(c *context, v T) error) C.CUresu
 	})
 }
 
-var errHandle = errors.New("the handle stands for nothing of this kind")
+var errHandle = errors.New("the handle stands for nothing of this kind in this context")
 
-// lookup returns what a handle stands for.
-func lookup[T any](handle unsafe.Pointer) (T, error) {
-	emulated.Lock()
-	defer emulated.Unlock()
-	v, ok := emulated.handles[handle].(T)
+// lookup returns what a handle of the context stands for.
+func lookup[T any](c *context, handle unsafe.Pointer) (T, error) {
+	v, ok := c.handles[handle].(T)
 	if !ok {
 		return v, errHandle
 	}
@@ -114,18 +111,14 @@ func code(c *context, err error) C.CUresult {
 }
 
 // handle returns a new handle for v, a byte of C memory: Go's pointers may not be kept in C, numbers not in Go's pointers.
-func handle(v any) unsafe.Pointer {
+func (c *context) handle(v any) unsafe.Pointer {
 	p := C.malloc(1)
-	emulated.Lock()
-	defer emulated.Unlock()
-	emulated.handles[p] = v
+	c.handles[p] = v
 	return p
 }
 
-func release(p unsafe.Pointer) {
-	emulated.Lock()
-	delete(emulated.handles, p)
-	emulated.Unlock()
+func (c *context) release(p unsafe.Pointer) {
+	delete(c.handles, p)
 	C.free(p)
 }
 
@@ -232,10 +225,10 @@ func emuCtxCreate(ctx *C.CUcontext, flags C.uint, device C.CUdevice) C.CUresult 
 	if err != nil {
 		return code(nil, err)
 	}
-	c := &context{Driver: d, thread: syscall.Gettid(), sizes: map[C.CUdeviceptr]int64{}}
-	*ctx = C.CUcontext(handle(c))
+	c := &context{Driver: d, sizes: map[C.CUdeviceptr]int64{}, pinned: map[unsafe.Pointer][]byte{}, handles: map[unsafe.Pointer]any{}}
+	*ctx = C.CUcontext(c.handle(c))
 	emulated.Lock()
-	emulated.contexts[c.thread] = c
+	emulated.contexts[syscall.Gettid()] = c
 	emulated.Unlock()
 	return C.CUDA_SUCCESS
 }
@@ -244,9 +237,11 @@ func emuCtxCreate(ctx *C.CUcontext, flags C.uint, device C.CUdevice) C.CUresult 
 func emuCtxDestroy(ctx C.CUcontext) C.CUresult {
 	return on(unsafe.Pointer(ctx), func(_ *context, c *context) error {
 		emulated.Lock()
-		delete(emulated.contexts, c.thread)
+		delete(emulated.contexts, syscall.Gettid())
 		emulated.Unlock()
-		release(unsafe.Pointer(ctx))
+		for p := range c.handles {
+			c.release(p)
+		}
 		return c.Close()
 	})
 }
@@ -291,9 +286,7 @@ func emuMemHostAlloc(p *unsafe.Pointer, n C.size_t, _ C.uint) C.CUresult {
 		b, err := c.AllocPinned(int(n))
 		if err == nil {
 			*p = unsafe.Pointer(&b[0])
-			emulated.Lock()
-			emulated.pinned[*p] = b
-			emulated.Unlock()
+			c.pinned[*p] = b
 		}
 		return err
 	})
@@ -302,10 +295,8 @@ func emuMemHostAlloc(p *unsafe.Pointer, n C.size_t, _ C.uint) C.CUresult {
 //export emuMemFreeHost
 func emuMemFreeHost(p unsafe.Pointer) C.CUresult {
 	return in(func(c *context) error {
-		emulated.Lock()
-		b := emulated.pinned[p]
-		delete(emulated.pinned, p)
-		emulated.Unlock()
+		b := c.pinned[p]
+		delete(c.pinned, p)
 		return c.FreePinned(b)
 	})
 }
@@ -351,7 +342,7 @@ func emuModuleLoadDataEx(m *C.CUmodule, image unsafe.Pointer, n C.uint, options 
 	r := in(func(c *context) error {
 		mod, err := c.LoadModule("", []byte(C.GoString((*C.char)(image))))
 		if failed = err; err == nil {
-			*m = C.CUmodule(handle(mod))
+			*m = C.CUmodule(c.handle(mod))
 		}
 		return err
 	})
@@ -385,18 +376,18 @@ func writeLog(text string, options []C.CUjit_option, values []uintptr) {
 
 //export emuModuleUnload
 func emuModuleUnload(m C.CUmodule) C.CUresult {
-	return on(unsafe.Pointer(m), func(_ *context, mod gpu.Module) error {
-		release(unsafe.Pointer(m))
+	return on(unsafe.Pointer(m), func(c *context, mod gpu.Module) error {
+		c.release(unsafe.Pointer(m))
 		return mod.Unload()
 	})
 }
 
 //export emuModuleGetFunction
 func emuModuleGetFunction(f *C.CUfunction, m C.CUmodule, name *C.char) C.CUresult {
-	return on(unsafe.Pointer(m), func(_ *context, mod gpu.Module) error {
+	return on(unsafe.Pointer(m), func(c *context, mod gpu.Module) error {
 		fn, err := mod.Function(C.GoString(name))
 		if err == nil {
-			*f = C.CUfunction(handle(fn))
+			*f = C.CUfunction(c.handle(fn))
 		}
 		return err
 	})
@@ -432,8 +423,8 @@ func emuFuncSetAttribute(f C.CUfunction, a C.CUfunction_attribute, v C.int) C.CU
 
 //export emuLaunchKernel
 func emuLaunchKernel(f C.CUfunction, gx, gy, gz, bx, by, bz, shared C.uint, s C.CUstream, params, _ *unsafe.Pointer) C.CUresult {
-	return on(unsafe.Pointer(s), func(_ *context, s gpu.Stream) error {
-		fn, err := lookup[gpu.Function](unsafe.Pointer(f))
+	return on(unsafe.Pointer(s), func(c *context, s gpu.Stream) error {
+		fn, err := lookup[gpu.Function](c, unsafe.Pointer(f))
 		if err != nil {
 			return err
 		}
@@ -455,7 +446,7 @@ func emuStreamCreate(s *C.CUstream, _ C.uint) C.CUresult {
 	return in(func(c *context) error {
 		st, err := c.NewStream()
 		if err == nil {
-			*s = C.CUstream(handle(st))
+			*s = C.CUstream(c.handle(st))
 		}
 		return err
 	})
@@ -463,8 +454,8 @@ func emuStreamCreate(s *C.CUstream, _ C.uint) C.CUresult {
 
 //export emuStreamDestroy
 func emuStreamDestroy(s C.CUstream) C.CUresult {
-	return on(unsafe.Pointer(s), func(_ *context, st gpu.Stream) error {
-		release(unsafe.Pointer(s))
+	return on(unsafe.Pointer(s), func(c *context, st gpu.Stream) error {
+		c.release(unsafe.Pointer(s))
 		return st.Close()
 	})
 }
@@ -476,8 +467,8 @@ func emuStreamSynchronize(s C.CUstream) C.CUresult {
 
 //export emuStreamWaitEvent
 func emuStreamWaitEvent(s C.CUstream, e C.CUevent, _ C.uint) C.CUresult {
-	return on(unsafe.Pointer(s), func(_ *context, s gpu.Stream) error {
-		ev, err := lookup[gpu.Event](unsafe.Pointer(e))
+	return on(unsafe.Pointer(s), func(c *context, s gpu.Stream) error {
+		ev, err := lookup[gpu.Event](c, unsafe.Pointer(e))
 		if err != nil {
 			return err
 		}
@@ -490,7 +481,7 @@ func emuEventCreate(e *C.CUevent, _ C.uint) C.CUresult {
 	return in(func(c *context) error {
 		ev, err := c.NewEvent()
 		if err == nil {
-			*e = C.CUevent(handle(ev))
+			*e = C.CUevent(c.handle(ev))
 		}
 		return err
 	})
@@ -498,16 +489,16 @@ func emuEventCreate(e *C.CUevent, _ C.uint) C.CUresult {
 
 //export emuEventDestroy
 func emuEventDestroy(e C.CUevent) C.CUresult {
-	return on(unsafe.Pointer(e), func(_ *context, ev gpu.Event) error {
-		release(unsafe.Pointer(e))
+	return on(unsafe.Pointer(e), func(c *context, ev gpu.Event) error {
+		c.release(unsafe.Pointer(e))
 		return ev.Close()
 	})
 }
 
 //export emuEventRecord
 func emuEventRecord(e C.CUevent, s C.CUstream) C.CUresult {
-	return on(unsafe.Pointer(e), func(_ *context, ev gpu.Event) error {
-		st, err := lookup[gpu.Stream](unsafe.Pointer(s))
+	return on(unsafe.Pointer(e), func(c *context, ev gpu.Event) error {
+		st, err := lookup[gpu.Stream](c, unsafe.Pointer(s))
 		if err != nil {
 			return err
 		}
@@ -522,8 +513,8 @@ func emuEventSynchronize(e C.CUevent) C.CUresult {
 
 //export emuEventElapsedTime
 func emuEventElapsedTime(ms *C.float, start, end C.CUevent) C.CUresult {
-	return on(unsafe.Pointer(end), func(_ *context, ev gpu.Event) error {
-		from, err := lookup[gpu.Event](unsafe.Pointer(start))
+	return on(unsafe.Pointer(end), func(c *context, ev gpu.Event) error {
+		from, err := lookup[gpu.Event](c, unsafe.Pointer(start))
 		if err != nil {
 			return err
 		}
