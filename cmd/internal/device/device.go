@@ -17,7 +17,7 @@ import (
 
 // Choice is an opened Set and the reasoning behind it.
 type Choice struct {
-	Device  string // host or emu
+	Device  string // host, cuda or emu
 	Set     kernels.Set
 	Refused []string // "host/avx512: the processor lacks AVX-512", best first
 }
@@ -30,16 +30,14 @@ func (c Choice) String() string {
 	return fmt.Sprintf("%s (refused %s)", c.Set.Name(), strings.Join(c.Refused, "; "))
 }
 
-// Why devices are refused.
-const (
-	noCUDA = "this build has no CUDA driver"
-	slow   = "emulates a GPU to test its kernels, far slower than the host"
-)
+// slow is why auto refuses the emulator.
+const slow = "emulates a GPU to test its kernels, far slower than the host"
 
 // Names lists the devices for --device.
 var Names = []string{"auto", "host", "cuda", "emu"}
 
-// Open returns the best usable implementation of a device of Names. threads = 0 uses all cores. The emulator runs without
+// Open returns the best usable implementation of a device of Names: auto is an NVIDIA card, if this build has the driver and there is
+// one, and else the host. threads = 0 uses all cores. The emulator runs without
 // its checks, which make it slower, unless the environment variable EMDIFF_EMU_CHECKS=1 asks for them.
 func Open(name string, threads int) (Choice, error) {
 	if !slices.Contains(Names, name) {
@@ -49,16 +47,37 @@ func Open(name string, threads int) (Choice, error) {
 		return Choice{}, fmt.Errorf("--threads %d must not be negative (0 = all cores)", threads)
 	}
 	switch name {
+	case "host":
+		return openHost(threads)
 	case "cuda":
-		return Choice{}, fmt.Errorf("--device cuda: %s", noCUDA)
+		c, err := openCUDA()
+		if err != nil {
+			err = fmt.Errorf("--device cuda: %w", err)
+		}
+		return c, err
 	case "emu":
 		return openEmulator(threads)
 	}
-	c, err := openHost(threads)
-	if name == "auto" {
-		c.Refused = slices.Concat([]string{"cuda: " + noCUDA}, c.Refused, []string{"emu: " + slow})
+	c, why := openCUDA()
+	if why == nil {
+		return c, nil
 	}
+	c, err := openHost(threads)
+	c.Refused = slices.Concat([]string{fmt.Sprintf("cuda: %v", why)}, c.Refused, []string{"emu: " + slow})
 	return c, err
+}
+
+// openCUDA opens the CUDA kernels on the NVIDIA card.
+func openCUDA() (Choice, error) {
+	driver, err := openDriver()
+	if err != nil {
+		return Choice{}, err
+	}
+	set, err := cuda.New(driver, cuda.Options{})
+	if err != nil {
+		driver.Close()
+	}
+	return Choice{Device: "cuda", Set: set}, err
 }
 
 // openEmulator opens the CUDA kernels on the PTX emulator.

@@ -1,0 +1,18 @@
+//go:build cuda
+
+package device
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"emdiff/gpu"
+	"emdiff/gpu/cudrv"
+	"emdiff/gpu/emu"
+)
+
+func TestARoundOfEMThroughTheCUDADriverIsThatOfTheEmulatorBitForBit(t *testing.T) {
+	cudrv.Emulate(func() (gpu.Driver, error) { return emu.New(emu.Options{}), nil })
+	assert.Equal(t, learnTiny(t, "emu"), learnTiny(t, "cuda"))
+}
