@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"emdiff/gpu"
@@ -18,11 +19,16 @@ func init() { gpu.Register("cuda", Open) }
 // oldestDriver is CUDA 11.0, the first that knows PTX 7.0.
 const oldestDriver = 11000
 
+// queueLength is how many launches may wait for the thread of the context.
+const queueLength = 256
+
 // Driver is the first card that CUDA_VISIBLE_DEVICES leaves visible. A context belongs to an OS thread, so one goroutine locked to
-// its thread makes all calls; mu admits one at a time, and guards the rest.
+// its thread makes all calls, in the order in which mu admits them. The caller waits for each but launches: to wake a locked thread
+// and be woken costs more than a launch.
 type Driver struct {
 	props gpu.Properties
 	calls chan func()
+	late  atomic.Pointer[error] // of the first launch that failed after it was queued
 
 	mu      sync.Mutex
 	ctx     cu.CUContext
@@ -57,7 +63,7 @@ func Open() (gpu.Driver, error) {
 	if err != nil {
 		return nil, explain("open", "cuda", err)
 	}
-	d := &Driver{calls: make(chan func()), buffers: map[gpu.DevicePtr]int64{}, pinned: map[unsafe.Pointer]int{}}
+	d := &Driver{calls: make(chan func(), queueLength), buffers: map[gpu.DevicePtr]int64{}, pinned: map[unsafe.Pointer]int{}}
 	go d.own()
 	err = d.do("open", func() error {
 		dev, err := cu.GetDevice(0)
@@ -116,22 +122,55 @@ func (d *Driver) do(op string, call func() error) error { return d.doFor(op, "",
 func (d *Driver) doFor(op, kernel string, call func() error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.closed:
-		return &gpu.Error{Op: op, Kernel: kernel, Err: gpu.ErrClosed}
-	case d.fault != nil:
-		return d.dead(op, kernel)
+	if err := d.usable(op, kernel); err != nil {
+		return err
 	}
 	err := d.onThread(call)
+	if d.late.Load() != nil {
+		return d.usable(op, kernel)
+	}
 	if err == nil {
 		return nil
 	}
 	err = explain(op, kernel, err)
 	if r, ok := resultOf(unwrap(err)); ok && r.sticky() {
 		d.fault = err
-		return d.dead(op, kernel)
+		return d.usable(op, kernel)
 	}
 	return err
+}
+
+// queueFor checks a launch at once and queues it. Its failure is a fault that later calls return.
+func (d *Driver) queueFor(op, kernel string, check func() error, call func() error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.usable(op, kernel); err != nil {
+		return err
+	}
+	if err := check(); err != nil {
+		return err
+	}
+	d.calls <- func() {
+		if err := call(); err != nil {
+			err = explain(op, kernel, err)
+			d.late.CompareAndSwap(nil, &err)
+		}
+	}
+	return nil
+}
+
+// usable returns the error of calls on a closed driver or after a fault.
+func (d *Driver) usable(op, kernel string) error {
+	if late := d.late.Load(); late != nil && d.fault == nil {
+		d.fault = *late
+	}
+	switch {
+	case d.closed:
+		return &gpu.Error{Op: op, Kernel: kernel, Err: gpu.ErrClosed}
+	case d.fault != nil:
+		return &gpu.Error{Op: op, Kernel: kernel, Err: fmt.Errorf("%w: %w", gpu.ErrContextDead, d.fault), Remedy: "open the driver anew"}
+	}
+	return nil
 }
 
 func unwrap(err error) error {
@@ -139,10 +178,6 @@ func unwrap(err error) error {
 		return e.Err
 	}
 	return err
-}
-
-func (d *Driver) dead(op, kernel string) error {
-	return &gpu.Error{Op: op, Kernel: kernel, Err: fmt.Errorf("%w: %w", gpu.ErrContextDead, d.fault), Remedy: "open the driver anew"}
 }
 
 func (d *Driver) onThread(call func() error) error {
@@ -243,7 +278,7 @@ func (d *Driver) Close() error {
 	err := d.onThread(d.ctx.Destroy)
 	d.closed = true
 	close(d.calls)
-	if err != nil && d.fault == nil { // a dead context may say so again
+	if err != nil && d.fault == nil && d.late.Load() == nil { // a dead context may say so again
 		return explain("close", "", err)
 	}
 	return nil

@@ -4,7 +4,6 @@ package cudrv
 
 import (
 	"fmt"
-	"runtime"
 	"unsafe"
 
 	"emdiff/gpu"
@@ -110,7 +109,8 @@ func (f *function) SetMaxDynamicShared(size int) error {
 
 // Launch queues the kernel. Arguments are 8-byte slots, of which the driver reads as many bytes as the parameter has.
 func (f *function) Launch(cfg gpu.LaunchConfig) error {
-	return f.d.doFor("launch", f.name, func() error {
+	var on cu.Stream
+	check := func() error {
 		limit := max(f.dynamic, f.d.props.MaxSharedPerBlock-f.attributes.StaticShared)
 		if err := cfg.Validate(f.name, f.d.props, f.attributes, limit); err != nil {
 			return err
@@ -119,18 +119,19 @@ func (f *function) Launch(cfg gpu.LaunchConfig) error {
 			return err
 		}
 		s, err := f.d.stream("launch", cfg.Stream)
-		if err != nil {
-			return err
+		if err == nil {
+			on = s.s
 		}
-		slots := make([]uint64, len(cfg.Args))
-		pointers := make([]unsafe.Pointer, len(cfg.Args))
-		for i, a := range cfg.Args {
-			slots[i] = a.Slot()
-			pointers[i] = unsafe.Pointer(&slots[i])
-		}
-		err = f.fn.Launch(cfg.Grid[0], cfg.Grid[1], cfg.Grid[2], cfg.Block[0], cfg.Block[1], cfg.Block[2], cfg.SharedBytes, s.s, pointers)
-		runtime.KeepAlive(slots)
 		return err
+	}
+	slots := make([]uint64, len(cfg.Args))
+	pointers := make([]unsafe.Pointer, len(cfg.Args))
+	for i, a := range cfg.Args {
+		slots[i] = a.Slot()
+		pointers[i] = unsafe.Pointer(&slots[i])
+	}
+	return f.d.queueFor("launch", f.name, check, func() error {
+		return f.fn.Launch(cfg.Grid[0], cfg.Grid[1], cfg.Grid[2], cfg.Block[0], cfg.Block[1], cfg.Block[2], cfg.SharedBytes, on, pointers)
 	})
 }
 
