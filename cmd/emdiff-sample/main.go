@@ -24,7 +24,7 @@ type flags struct {
 	Sampler string           `placeholder:"heun|ddim|ddpm" help:"How to draw. Default: as the run did."`
 	Steps   int              `default:"0" help:"Noise levels; 0 = as many as the run used."`
 	Batch   int              `default:"64" help:"Images drawn at once. Does not change them."`
-	Device  string           `default:"auto" help:"Where to compute: auto or host."`
+	Device  string           `default:"auto" help:"Where to compute: auto, host, cuda or emu (the emulated GPU)."`
 	Threads int              `default:"0" help:"Threads of the host; 0 = all cores. Does not change results."`
 	Version kong.VersionFlag `help:"Print the version."`
 }
