@@ -1,9 +1,10 @@
 # The CUDA build: gcc and our own cuda.h, no CUDA toolkit. cu links -lcuda, which only has to be found: the archive is empty, and
 # the trampolines of gpu/cudrv define the symbols. The header's checksum makes Go rebuild cu when the header changes.
-CUDRV := $(CURDIR)/gpu/cudrv
+# make cuda CUDA_INCLUDE=DIR compiles against NVIDIA's cuda.h instead (11.x or 12.x; cu does not compile with 13's, ours serves its drivers).
+CUDA_INCLUDE ?= $(CURDIR)/gpu/cudrv/include
 CUDA_STUB := $(CURDIR)/bin/cuda/stub/libcuda.a
-CUDA_HEADER := $(shell cksum < gpu/cudrv/include/cuda.h | cut -d' ' -f1)
-CUDA_ENV := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CUDRV)/include -DEMDIFF_CUDA_H_SUM=$(CUDA_HEADER)" CGO_LDFLAGS="-L$(dir $(CUDA_STUB))"
+CUDA_HEADER := $(shell cksum < $(CUDA_INCLUDE)/cuda.h | cut -d' ' -f1)
+CUDA_ENV := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CUDA_INCLUDE) -DEMDIFF_CUDA_H_SUM=$(CUDA_HEADER)" CGO_LDFLAGS="-L$(dir $(CUDA_STUB))"
 
 .PHONY: cuda test-cuda cuda-gcc
 

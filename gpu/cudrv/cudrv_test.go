@@ -211,3 +211,20 @@ func TestKernelsGiveTheEmulatorsBitsThroughCu(t *testing.T) {
 	require.Equal(t, want, convolve(t, opened(t)))
 	require.NotEqual(t, make([]float32, len(want)), want)
 }
+
+// What cuCtxSynchronize can return after a kernel went wrong loses the context; a refused call does not.
+func TestFaultsAreToldFromRefusals(t *testing.T) {
+	for _, fault := range []error{cu.IllegalAddress, cu.MisalignedAddress, cu.IllegalInstruction, cu.InvalidPc, cu.Assert, cu.LaunchFailed,
+		cu.LaunchTimeout, cu.HardwareStackError, cu.InvalidAddressSpace, cu.EccUncorrectable, cu.NvlinkUncorrectable} {
+		r, ok := resultOf(fault)
+		require.True(t, ok)
+		require.True(t, r.sticky(), fault)
+	}
+	for _, refusal := range []error{cu.OutOfMemory, cu.InvalidValue, cu.NotFound, cu.LaunchOutOfResources, cu.InvalidPtx} {
+		r, ok := resultOf(refusal)
+		require.True(t, ok)
+		require.False(t, r.sticky(), refusal)
+	}
+	_, ok := resultOf(gpu.ErrClosed)
+	require.False(t, ok)
+}

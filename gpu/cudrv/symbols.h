@@ -161,3 +161,7 @@ SYMBOL(cuGraphAddMemcpyNode)
 SYMBOL(cuGraphAddMemsetNode)
 SYMBOL(cuGraphDestroyNode)
 SYMBOL(cuGraphExecDestroy)
+// What the headers of CUDA 12 call instead of three of the above.
+SYMBOL(cuGraphAddKernelNode_v2)
+SYMBOL(cuStreamWaitValue32_v2)
+SYMBOL(cuStreamWriteValue32_v2)
