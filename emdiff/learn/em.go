@@ -47,6 +47,7 @@ type Images struct {
 	Clean *data.Set // the clean images that start EM
 	Train *data.Set
 	Held  *data.Set
+	Camera
 }
 
 func (i Images) validate() error {
@@ -84,7 +85,7 @@ func NewEM(set kernels.Set, c Config, images Images, store Store, observer Obser
 	if em.train, em.held, err = measureAll(set, c, images); err != nil {
 		return nil, err
 	}
-	if em.sampler, err = c.EStep.build(set, em.train.op, c.Task.Sigma); err != nil {
+	if em.sampler, err = c.EStep.Build(set, em.train.op, c.Task.Sigma); err != nil {
 		return nil, err
 	}
 	em.clean = set.Alloc(kernels.F32, len(images.Clean.Pixels))

@@ -25,7 +25,7 @@ type measurements struct {
 // measureAll simulates the measurements of the training and held-out images. Ids start with the training images.
 func measureAll(set kernels.Set, c Config, images Images) (train, held *measurements, err error) {
 	total := images.Train.Len() + images.Held.Len()
-	op, err := c.Task.operator(set, images.Clean.H, images.Clean.W, images.Clean.C, total, c.Seed)
+	op, err := c.Task.Operator(set, images.Clean.H, images.Clean.W, images.Clean.C, total, c.Seed, images.Camera)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -34,9 +34,19 @@ func measureAll(set kernels.Set, c Config, images Images) (train, held *measurem
 	return train, held, set.Sync()
 }
 
-func (t TaskConfig) operator(set kernels.Set, h, w, c, images int, seed uint64) (physics.Operator, error) {
+// Camera is what the user's files say of A, beside TaskConfig.
+type Camera struct {
+	Masks  []float32    // inpaint: [images][H*W] values 0 (hidden) or 1, by id, or one for all; nil = random ones
+	Kernel *data.Kernel // deblur: the point-spread function; nil = TaskConfig's Gaussian
+}
+
+// Operator makes A for images of h x w x c with the ids 0 to images-1.
+func (t TaskConfig) Operator(set kernels.Set, h, w, c, images int, seed uint64, camera Camera) (physics.Operator, error) {
 	switch t.Name {
 	case "inpaint":
+		if camera.Masks != nil {
+			return physics.NewInpaint(set, h, w, c, camera.Masks)
+		}
 		return physics.NewRandomInpaint(set, h, w, c, t.Masked, seed, images)
 	case "deblur":
 		return physics.NewGaussianBlur(set, h, w, c, t.BlurSize, t.BlurStd)

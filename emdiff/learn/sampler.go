@@ -13,8 +13,8 @@ func (s SamplerConfig) weighsPrior() bool {
 	return s.Sampler == "pmc-pnp" || s.Sampler == "pmc-red" || s.Sampler == "dps"
 }
 
-// build makes the sampler for an operator and measurements of noise sigmaY.
-func (s SamplerConfig) build(set kernels.Set, op physics.Operator, sigmaY float64) (posterior.Sampler, error) {
+// Build makes the sampler for an operator and measurements of noise sigmaY.
+func (s SamplerConfig) Build(set kernels.Set, op physics.Operator, sigmaY float64) (posterior.Sampler, error) {
 	switch s.Sampler {
 	case "reverse-sde":
 		return posterior.NewReverseSDE(set, op, posterior.ReverseSDESettings{Steps: s.Steps, SigmaMin: s.SigmaMin})

@@ -30,12 +30,12 @@ func Measure(set kernels.Set, c Config, images Images) (Speed, error) {
 	defer loss.Close()
 	prior := diffusion.NewNetwork(set, net, precond, h, w, ch)
 	defer prior.Close()
-	op, err := c.Task.operator(set, h, w, ch, 1, c.Seed)
+	op, err := c.Task.Operator(set, h, w, ch, 1, c.Seed, Camera{Kernel: images.Camera.Kernel})
 	if err != nil {
 		return Speed{}, err
 	}
 	defer op.Close()
-	sampler, err := c.EStep.build(set, op, c.Task.Sigma)
+	sampler, err := c.EStep.Build(set, op, c.Task.Sigma)
 	if err != nil {
 		return Speed{}, err
 	}
