@@ -25,7 +25,7 @@ QEMU_ARM64 ?= qemu-aarch64
 test-arm64: ## run the tests of the kernels and of what is built on them for arm64, in Debian's qemu-user
 	GOARCH=arm64 $(GO) test -exec $(QEMU_ARM64) ./kernels ./kernels/host ./emdiff/metric ./emdiff/physics ./emdiff/diffusion
 
-include kernels/cuda/ptx.mk gpu/cudrv/cuda.mk
+include kernels/cuda/ptx.mk kernels/cuda/simt/simt.mk gpu/cudrv/cuda.mk
 
 coverage: ## statement coverage of the method and the network code
 	@mkdir -p bench/out

@@ -46,15 +46,19 @@ func TestTheEmulatedGPUFulfilsTheContract(t *testing.T) {
 	kerneltest.RunAll(t, opener(cuda.Options{}))
 }
 
-// Rungs that the table does not choose at the sizes of the suite.
+// rungs is those that the table does not choose at the sizes of the suite, and the ops that have them; naive, which all have, apart.
+func rungs() map[string][]string {
+	products := []string{"Conv2D", "Conv2DInputGrad", "Conv2DWeightGrad", "Linear", "LinearInputGrad", "LinearWeightGrad"}
+	return map[string][]string{
+		"any64": append([]string{"Attention", "AttentionGrad"}, products...), "tile128": products, "anytensor": products, "tensor3": products,
+	}
+}
+
 func TestEveryRungFulfilsTheContract(t *testing.T) {
 	t.Run("naive", func(t *testing.T) {
 		kerneltest.RunAll(t, opener(cuda.Options{Rung: "naive"}), kerneltest.Limit(4e6))
 	})
-	products := []string{"Conv2D", "Conv2DInputGrad", "Conv2DWeightGrad", "Linear", "LinearInputGrad", "LinearWeightGrad"}
-	for rung, ops := range map[string][]string{
-		"any64": append([]string{"Attention", "AttentionGrad"}, products...), "tile128": products, "anytensor": products, "tensor3": products,
-	} {
+	for rung, ops := range rungs() {
 		t.Run(rung, func(t *testing.T) {
 			kerneltest.RunAll(t, opener(cuda.Options{Rung: rung}), kerneltest.Limit(2e6), kerneltest.Only(ops...))
 		})
@@ -89,9 +93,7 @@ func TestTheRungsOfAProductAgreeBitForBit(t *testing.T) {
 
 // Batches large enough for what small ones skip, split sums and the widest tiles; and ways of transposing that the suite has in float32
 // alone.
-func TestShapesBeyondTheSuiteFulfilTheContract(t *testing.T) {
-	s := open(t, cuda.Options{})
-	defer s.Close()
+func casesBeyondTheSuite() []kerneltest.Case {
 	conv := kernels.Conv{N: 3, H: 25, W: 24, Cin: 4, Cout: 8, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1}
 	accumulated := conv
 	accumulated.Accumulate = true
@@ -118,7 +120,13 @@ func TestShapesBeyondTheSuiteFulfilTheContract(t *testing.T) {
 				TransB: transposed&2 != 0, StrideA: 740, StrideB: 4995, StrideC: 2700, Alpha: 0.5, Precision: precision}})
 		}
 	}
-	for _, c := range cases {
+	return cases
+}
+
+func TestShapesBeyondTheSuiteFulfilTheContract(t *testing.T) {
+	s := open(t, cuda.Options{})
+	defer s.Close()
+	for _, c := range casesBeyondTheSuite() {
 		assert.NoError(t, kerneltest.Check(s, c))
 	}
 }
@@ -149,9 +157,15 @@ func ptxFiles(t *testing.T) map[string][]byte {
 
 func kernelNames(t *testing.T) (names []string) {
 	for _, text := range ptxFiles(t) {
-		for _, m := range regexp.MustCompile(`(?m)^\.visible \.entry (\w+)\(`).FindAllSubmatch(text, -1) {
-			names = append(names, string(m[1]))
-		}
+		names = append(names, entries(text)...)
+	}
+	return names
+}
+
+// entries is the kernels of a PTX file.
+func entries(text []byte) (names []string) {
+	for _, m := range regexp.MustCompile(`(?m)^\.visible \.entry (\w+)\(`).FindAllSubmatch(text, -1) {
+		names = append(names, string(m[1]))
 	}
 	return names
 }
