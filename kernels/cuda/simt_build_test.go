@@ -24,7 +24,7 @@ import (
 //	asm [volatile]("TEXT" : "=r"(a) : "f"(b), "n"(c) : ...)   MANGLED_TEXT(a, b, c)
 //	typedef T name __attribute__((ext_vector_type(N)))        typedef simt::Vector<T, N> name
 //	extern __shared__ T name[]                                T* name = (T*)simt::dynamic_shared()
-//	__attribute__((shared))                                   static: blocks run one at a time
+//	__attribute__((shared))                                   thread_local: see simt.cpp
 //	other attributes of CUDA                                  nothing
 var (
 	vectorType    = regexp.MustCompile(`typedef (\w+) (\w+) __attribute__\(\(ext_vector_type\((\d)\)\)\)`)
@@ -38,7 +38,7 @@ var (
 func translate(source string) (string, error) {
 	source = vectorType.ReplaceAllString(source, "typedef simt::Vector<$1, $3> $2")
 	source = dynamicShared.ReplaceAllString(source, "$1* $2 = ($1*)simt::dynamic_shared()")
-	source = strings.ReplaceAll(source, "__attribute__((shared))", "static")
+	source = strings.ReplaceAll(source, "__attribute__((shared))", "thread_local")
 	source = attribute.ReplaceAllString(source, "")
 	var out strings.Builder
 	for {
@@ -130,10 +130,9 @@ func hostBuild(t *testing.T, edit func(file, text string) string, units ...strin
 		}
 		sources = append(sources, write(t, dir, unit+".cpp", text+"}\n"))
 	}
-	// The program lies at low addresses, for some of its arrays are shared memory, where an address has 32 bits.
-	flags := []string{"-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fno-strict-aliasing", "-fno-pie", "-U_FORTIFY_SOURCE", "-w", "-Isimt", "-c"}
+	flags := []string{"-std=c++17", "-O2", "-march=native", "-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", "-Isimt", "-c"}
 	program := filepath.Join(dir, "simt")
-	link := []string{"-no-pie", "-o", program}
+	link := []string{"-pthread", "-o", program}
 	errs := make([]error, len(sources))
 	free := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var jobs sync.WaitGroup

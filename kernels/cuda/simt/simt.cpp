@@ -11,6 +11,8 @@
 // on descriptor 3, whole pages from OFFSET on. What touches any other memory ends the process with an error line.
 #include "simt.h"
 
+#include <link.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -48,6 +50,8 @@ ucontext_t birth;
 const Kernel* kernel;
 const u64* slots;
 char *shared_limit, *shared;  // dynamic shared memory ends at the limit, where a page that must not be touched follows
+char* arrays;                 // those in shared memory of all kernels: they are thread_local, so that they lie together
+size_t arrays_size;
 
 [[noreturn]] void fail(const char* format, ...) {
   va_list args;
@@ -161,6 +165,7 @@ void run_warp(Fiber* lanes, bool reverse) {
 void run_block(int threads, size_t shared_bytes, bool reverse) {
   shared = shared_limit - (shared_bytes + 15) / 16 * 16;
   memset(shared, 0xff, shared_limit - shared);  // NaN
+  memset(arrays, 0xff, arrays_size);
   for (int t = 0; t < threads; t++) {
     if (!fibers[t].born) {
       fibers[t].number = t;
@@ -234,16 +239,43 @@ void launch(char* line) {
 
 void crash(int signal, siginfo_t* info, void*) { fail("%s at address %p", strsignal(signal), info->si_addr); }
 
-void prepare() {
-  // Addresses in shared memory have 32 bits: this memory lies low, and so do the program's own arrays.
-  char* at = (char*)mmap((void*)0x20000000, MOST_SHARED + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED || (u64)at >> 31 || mprotect(at + MOST_SHARED, PAGE, PROT_NONE)) fail("no room for shared memory at low addresses");
-  shared_limit = at + MOST_SHARED;
+// low returns memory at addresses of 32 bits, as shared memory has.
+char* low(size_t size) {
+  static u64 next = 0x20000000;
+  void* at = mmap((void*)next, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (at != (void*)next) fail("no room for shared memory at low addresses");
+  next += size;
+  return (char*)at;
+}
+
+// find_arrays asks for the thread_local memory of the program itself, the first in the list.
+int find_arrays(dl_phdr_info* info, size_t, void*) {
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    if (info->dlpi_phdr[i].p_type == PT_TLS) arrays = (char*)info->dlpi_tls_data, arrays_size = info->dlpi_phdr[i].p_memsz;
+  }
+  return 1;
+}
+
+void* serve(void*) {
+  dl_iterate_phdr(find_arrays, 0);
   static char stack[64 << 10];
   stack_t alternate = {};
   alternate.ss_sp = stack;
   alternate.ss_size = sizeof stack;
   sigaltstack(&alternate, 0);
+  char* line = 0;
+  size_t room = 0;
+  while (getline(&line, &room, stdin) > 0) {
+    launch(line);
+    printf("ok\n");
+    fflush(stdout);
+  }
+  return 0;
+}
+
+void prepare() {
+  shared_limit = low(MOST_SHARED + PAGE) + MOST_SHARED;
+  if (mprotect(shared_limit, PAGE, PROT_NONE)) fail("no room for shared memory at low addresses");
   struct sigaction action = {};
   action.sa_sigaction = crash;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
@@ -277,13 +309,13 @@ void wait_copies(size_t in_flight) {
 }
 }  // namespace simt
 
+// All kernels run on one thread of the system, whose stack, and with it its thread_local memory, lies low.
 int main() {
   simt::prepare();
-  char* line = 0;
-  size_t room = 0;
-  while (getline(&line, &room, stdin) > 0) {
-    simt::launch(line);
-    printf("ok\n");
-    fflush(stdout);
-  }
+  pthread_attr_t attributes;
+  pthread_t thread;
+  pthread_attr_init(&attributes);
+  const size_t size = 64 << 20;
+  if (pthread_attr_setstack(&attributes, simt::low(size), size) || pthread_create(&thread, &attributes, simt::serve, 0)) simt::fail("no thread");
+  pthread_join(thread, 0);
 }

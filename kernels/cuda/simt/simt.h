@@ -22,7 +22,7 @@ template <class T, int N> struct alignas(sizeof(T) * N) Vector {
   Vector(T all) {
     for (T& x : v) x = all;
   }
-  template <class... Rest> Vector(T first, T second, Rest... rest) : v{first, second, rest...} { static_assert(sizeof...(rest) + 2 == N); }
+  template <class... Rest> Vector(T first, T second, Rest... rest) : v{first, second, T(rest)...} { static_assert(sizeof...(rest) + 2 == N); }
   T& operator[](int i) { return v[i]; }
   T operator[](int i) const { return v[i]; }
   friend Vector operator+(Vector a, Vector b) { return a += b; }
@@ -75,12 +75,13 @@ void wait_copies(size_t in_flight);
 
 inline float ftz(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
 
-template <size_t A, size_t B, class T> void mma(Together what, float (&c)[4], const T (&a)[A], const T (&b)[B]) {
-  memcpy(self->operand, a, sizeof a);
-  memcpy(self->operand + A, b, sizeof b);
+// mma hands the lane's part of A, then of B, to an instruction of the warp; c is its part of C, and of D when it returns.
+inline void mma(Together what, float& c0, float& c1, float& c2, float& c3, const u32 (&operand)[6]) {
+  memcpy(self->operand, operand, sizeof operand);
+  float c[4] = {c0, c1, c2, c3};
   memcpy(self->sum, c, sizeof c);
   meet(what);
-  memcpy(c, self->sum, sizeof c);
+  c0 = self->sum[0], c1 = self->sum[1], c2 = self->sum[2], c3 = self->sum[3];
 }
 
 // Kernel is an entry of the sources.
@@ -169,17 +170,13 @@ inline void reg_pred_p_setp_ne_s32_p_1_0_selp_f32_0_2_3_p(float& v, int which, f
 inline void mma_sync_aligned_m16n8k8_row_col_f32_tf32_tf32_f32_0_1_2_3_4_5_6_7_8_9_0_1_2_3(float& c0, float& c1, float& c2, float& c3, simt::u32 a0,
                                                                                            simt::u32 a1, simt::u32 a2, simt::u32 a3, simt::u32 b0,
                                                                                            simt::u32 b1) {
-  float c[4] = {c0, c1, c2, c3};
-  simt::mma(simt::MMA_TF32, c, {a0, a1, a2, a3}, {b0, b1});
-  c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
+  simt::mma(simt::MMA_TF32, c0, c1, c2, c3, {a0, a1, a2, a3, b0, b1});
 }
 
 inline void mma_sync_aligned_m16n8k16_row_col_f32_bf16_bf16_f32_0_1_2_3_4_5_6_7_8_9_0_1_2_3(float& c0, float& c1, float& c2, float& c3, simt::u32 a0,
                                                                                             simt::u32 a1, simt::u32 a2, simt::u32 a3, simt::u32 b0,
                                                                                             simt::u32 b1) {
-  float c[4] = {c0, c1, c2, c3};
-  simt::mma(simt::MMA_BF16, c, {a0, a1, a2, a3}, {b0, b1});
-  c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
+  simt::mma(simt::MMA_BF16, c0, c1, c2, c3, {a0, a1, a2, a3, b0, b1});
 }
 
 inline void cp_async_cg_shared_global_0_1_16_2(simt::u32 to, simt::u64 from, int bytes) {
