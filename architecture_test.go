@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"cmd/emdiff-train":     {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},
 	"cmd/emdiff-ptx":       {"cmd/internal/cli", "kernels/cuda/inspect"},
 	"cmd/emdiff-sample":    {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},
+	"cmd/emdiff-restore":   {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -2,6 +2,7 @@ package physics
 
 import (
 	"fmt"
+	"math"
 
 	"gonum.org/v1/gonum/mat"
 
@@ -134,6 +135,19 @@ func (g *GaussianBlur) Name() string { return "blur" }
 
 func (g *GaussianBlur) params() kernels.Blur {
 	return kernels.Blur{N: g.batch.N, H: g.h, W: g.w, C: g.c, K: g.k}
+}
+
+// LogDet sums over the singular values, the same for all images.
+func (g *GaussianBlur) LogDet(r, sigmaY float64) []float64 {
+	s, sum := LikelihoodSigma(sigmaY), 0.0
+	for _, gain := range g.singular {
+		sum += float64(g.c) * math.Log(r*r*gain*gain+s*s)
+	}
+	out := make([]float64, g.batch.N)
+	for i := range out {
+		out[i] = sum
+	}
+	return out
 }
 
 // Apply blurs x.

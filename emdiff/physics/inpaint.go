@@ -93,6 +93,9 @@ func RandomMask(mask []float32, hidden int, seed uint64, id uint32) {
 // Name is "inpaint".
 func (p *Inpaint) Name() string { return "inpaint" }
 
+// PerImage is false where one mask serves all images.
+func (p *Inpaint) PerImage() bool { return p.rows > 1 }
+
 // Select gathers the masks of b.
 func (p *Inpaint) Select(b Batch) {
 	p.batch = b

@@ -37,6 +37,8 @@ type Operator interface {
 	Name() string
 	// Shape returns height, width and channels of x and y.
 	Shape() (h, w, c int)
+	// PerImage reports whether A differs between images; otherwise the ids of a batch may be nil where nothing is drawn.
+	PerImage() bool
 	// Select makes b the batch of all following calls.
 	Select(b Batch)
 	// Apply computes y = A x; y must not be x.
@@ -51,6 +53,8 @@ type Operator interface {
 	//
 	// or the S of p.Compensate. x may be z. Draws are keyed by p.Random and the ids of the batch.
 	PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw)
+	// LogDet returns, for each image of the batch, log det(r^2 A A^T + s^2 I) over its measured values, s = LikelihoodSigma(sigmaY).
+	LogDet(r, sigmaY float64) []float64
 	// Restrict sets the entries of y that are not measured to 0, in place.
 	Restrict(y kernels.Buffer)
 	// InverseCount holds 1/m for each image of the batch, m its number of measured values: the weight that turns a sum
@@ -109,6 +113,20 @@ func (f *frame) len() int { return f.h * f.w * f.c }
 func (f *frame) Select(b Batch) {
 	f.batch = b
 	f.set.Fill(f.invCount.Floats(b.N), 1/float32(f.len()), kernels.Elementwise{Len: b.N})
+}
+
+func (f *frame) PerImage() bool { return false }
+
+// LogDet is that of A = I on the measured values.
+func (f *frame) LogDet(r, sigmaY float64) []float64 {
+	s := LikelihoodSigma(sigmaY)
+	inverse := make([]float32, f.batch.N)
+	f.set.Download(inverse, f.invCount.Floats(f.batch.N))
+	out := make([]float64, f.batch.N)
+	for i, v := range inverse {
+		out[i] = math.Round(1/float64(v)) * math.Log(r*r+s*s)
+	}
+	return out
 }
 
 func (f *frame) Restrict(kernels.Buffer) {}

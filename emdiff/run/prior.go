@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"emdiff/emdiff/data"
 	"emdiff/emdiff/diffusion"
+	"emdiff/emdiff/learn"
 	"emdiff/kernels"
 	"emdiff/nn"
 )
@@ -57,6 +59,9 @@ func openPrior(set kernels.Set, path string) (*prior, error) {
 	return p, nn.ReadFile(p.path, func(f *nn.Safetensors) error { return p.read(set, f) })
 }
 
+// anyCamera stands for whatever measured the images that a prior was learned from.
+var anyCamera = learn.Camera{Masks: []float32{}, Kernel: &data.Kernel{}}
+
 // read makes the network from the file; its errors need the file's name.
 func (p *prior) read(set kernels.Set, f *nn.Safetensors) error {
 	text, ok := f.Metadata[settingsKey]
@@ -66,7 +71,7 @@ func (p *prior) read(set kernels.Set, f *nn.Safetensors) error {
 	if err := decode("its settings", []byte(text), &p.settings); err != nil {
 		return err
 	}
-	if err := p.settings.Validate(); err != nil {
+	if err := p.settings.Validate(anyCamera); err != nil {
 		return fmt.Errorf("its settings: %w", err)
 	}
 	config, err := nn.StoredConfig(f)

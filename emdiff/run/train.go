@@ -46,8 +46,11 @@ func Train(ctx context.Context, o TrainOptions) error {
 	if err != nil {
 		return err
 	}
-	settings.fill(whole)
-	if err := settings.Validate(); err != nil {
+	estimated, err := settings.fill(images)
+	if err != nil {
+		return err
+	}
+	if err := settings.Validate(images.Camera); err != nil {
 		return err
 	}
 	if folder == nil {
@@ -56,7 +59,7 @@ func Train(ctx context.Context, o TrainOptions) error {
 		}
 	}
 	defer folder.Unlock()
-	manifest, err := o.manifest(folder, whole, settings)
+	manifest, err := o.manifest(folder, whole, images, settings)
 	if err != nil {
 		return err
 	}
@@ -91,7 +94,7 @@ func Train(ctx context.Context, o TrainOptions) error {
 		return err
 	}
 	fmt.Fprintf(o.Log, "run folder  %s\ndevice      %s\n", folder.Dir, manifest.Device.Why)
-	r.begin(whole)
+	r.begin(whole, estimated)
 	err = em.Run(ctx)
 	r.endTask()
 	if errors.Is(err, learn.ErrInterrupted) {
@@ -139,21 +142,20 @@ func readSettings(path string) (s Settings, err error) {
 	return s, decode(path, text, &s)
 }
 
-// fill derives from the images what the settings leave open: the network's channels and size.
-func (s *Settings) fill(images *data.Set) {
-	s.Network.InChannels, s.Network.OutChannels, s.Network.ImageSize = images.C, images.C, images.H
-}
-
 // manifest writes the manifest of a new run, or checks that of a continued one.
-func (o TrainOptions) manifest(folder *Folder, whole *data.Set, s Settings) (Manifest, error) {
+func (o TrainOptions) manifest(folder *Folder, whole *data.Set, images learn.Images, s Settings) (Manifest, error) {
 	path := folder.Path("manifest.json")
 	now := NewManifest(whole, o.Device, s.Seed)
+	now.Data.Camera = cameraHash(images)
 	if o.Resume == "" {
 		return now, now.Write(path)
 	}
 	then, err := ReadManifest(path)
 	if err != nil {
 		return then, err
+	}
+	if then.Data.Camera != now.Data.Camera {
+		return then, fmt.Errorf("the masks, kernel or clean images that go with %s are not those the run began with: restore them, or start a new run", now.Data.Source)
 	}
 	if then.Data.SHA256 != now.Data.SHA256 {
 		return then, fmt.Errorf("the images in %s are not those the run began with: restore them, or start a new run", now.Data.Source)

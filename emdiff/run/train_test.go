@@ -242,7 +242,7 @@ func TestEveryPresetIsPossible(t *testing.T) {
 		s, err := Resolve(name, "", nil)
 		require.NoError(t, err, name)
 		s.Network.InChannels, s.Network.OutChannels, s.Network.ImageSize = 3, 3, 32
-		assert.NoError(t, s.Validate(), name)
+		assert.NoError(t, s.Validate(learn.Camera{}), name)
 	}
 }
 
