@@ -107,13 +107,14 @@ PSNR on %d held-out images, dB
   mean of %2d draws, learned prior      %6.2f  (%+.2f above the measurements)
 
 pictures    %s, %s
+report      %s
 weights     %s
 time        %.0f s
 `, r.images.Held.Len(), result.PSNRMeasurements, r.images.Clean.Len(), result.PSNRInitPrior,
 		result.PSNRFinal, result.PSNRFinal-result.PSNRInitPrior,
 		result.Draws, result.PSNRFinalMean, result.PSNRFinalMean-result.PSNRMeasurements,
-		r.folder.Path("reconstructions.png"), r.folder.Path("generated.png"), r.folder.Path(weightsName), result.Seconds)
-	return r.stats.Append("done", fields(result))
+		r.folder.Path("reconstructions.png"), r.folder.Path("generated.png"), r.folder.Path(reportName), r.folder.Path(weightsName), result.Seconds)
+	return errors.Join(r.stats.Append("done", fields(result)), writeReport(r.folder))
 }
 
 // row prints one line of the table of rounds.
@@ -137,7 +138,7 @@ func (r *reporter) roundFile(round int, what string) string {
 
 // draw makes all pictures anew from what the folder holds.
 func (r *reporter) draw() error {
-	return errors.Join(r.drawReconstructions(), r.drawGenerated(), r.drawCurves())
+	return errors.Join(r.drawReconstructions(), r.drawGenerated(), r.drawCurves(), writeReport(r.folder))
 }
 
 // drawReconstructions shows a row per image: measurement, a draw after each round, the mean of draws, the truth.
