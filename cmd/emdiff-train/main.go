@@ -33,6 +33,7 @@ type flags struct {
 	Array      string           `placeholder:"NAME" help:"Array of an .npz file."`
 	Seed       *uint64          `help:"Seed of everything random."`
 	Out        string           `default:"runs" help:"Folder that receives the numbered run folders."`
+	List       bool             `help:"List the runs in --out, and stop."`
 	Resume     string           `placeholder:"RUN" help:"Continue the run in this folder, with the settings it began with."`
 	Round      *int             `placeholder:"K" help:"With --resume: go back to the checkpoint kept at the end of round K. What came after is removed."`
 	Keep       int              `default:"0" placeholder:"N" help:"Keep the checkpoints of the ends of the last N rounds; 1 = only the newest, 0 = as the run did so far, a new one 1."`
@@ -60,6 +61,9 @@ func main() {
 }
 
 func (f flags) run(ctx context.Context) error {
+	if f.List {
+		return run.List(os.Stdout, f.Out)
+	}
 	settings, err := run.Resolve(f.Preset, f.Config, f.Set)
 	if err != nil {
 		return err

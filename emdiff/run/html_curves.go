@@ -8,14 +8,25 @@ import (
 	"math"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+)
+
+// The size of the page's drawings: smaller than the files', so that two or three stand side by side.
+const (
+	inlineWidth  = 5.2 * vg.Inch
+	inlineHeight = 3.3 * vg.Inch
 )
 
 // curve is a drawing of the page.
 type curve struct {
 	Title, Note string
+	Legend      []legend // empty for one series
 	SVG         template.HTML
 }
+
+// legend names the ink of a series.
+type legend struct{ Name, Ink string }
 
 // roundCurves are the pictures over rounds and the numbers in each.
 var roundCurves = []struct {
@@ -35,11 +46,11 @@ func (h history) curves() (curves []curve, err error) {
 			return
 		}
 		if svg, err = c.inline(over, series...); err == nil {
-			curves = append(curves, curve{title, note, svg})
+			curves = append(curves, curve{title, note, legendOf(series), svg})
 		}
 	}
 	if loss := h.loss(); len(loss.X) > 0 {
-		add("Training loss", "Over the training steps of all rounds; logarithmic.", Curves{XLabel: "step", YLabel: "loss", LogY: true}, linearTicks{}, loss)
+		add("Training loss", "Over all training steps, logarithmic.", Curves{XLabel: "step", YLabel: "loss", LogY: true}, linearTicks{}, loss)
 	}
 	for _, known := range roundCurves {
 		var series []Series
@@ -76,25 +87,36 @@ func (h history) loss() Series {
 	return loss
 }
 
-// inline draws the series as an SVG element that stands in a page, on no ground of its own.
+func legendOf(series []Series) (list []legend) {
+	if len(series) < 2 {
+		return nil
+	}
+	for i, s := range series {
+		ink := curveColours[i%len(curveColours)]
+		list = append(list, legend{s.Name, fmt.Sprintf("#%02x%02x%02x", ink.R, ink.G, ink.B)})
+	}
+	return list
+}
+
+// inline draws the series as an SVG element that stands in a page, on no ground of its own and without a legend.
 func (c Curves) inline(over plot.Ticker, series ...Series) (template.HTML, error) {
 	p, err := c.plot(series)
 	if err != nil {
 		return "", err
 	}
-	p.BackgroundColor, p.X.Tick.Marker = color.Transparent, over
-	canvas, err := draw.NewFormattedCanvas(curveWidth, curveHeight, "svg")
+	p.BackgroundColor, p.X.Tick.Marker, p.Legend = color.Transparent, over, plot.NewLegend()
+	canvas, err := draw.NewFormattedCanvas(inlineWidth, inlineHeight, "svg")
 	if err != nil {
 		return "", err
 	}
-	drawBeside(draw.New(canvas), p)
+	p.Draw(draw.Crop(draw.New(canvas), 0, -curveMargin, 0, -curveMargin/2)) // the last tick's label overhangs
 	var file bytes.Buffer
 	if _, err := canvas.WriteTo(&file); err != nil {
 		return "", err
 	}
 	// What precedes the first group is a head for files.
 	start := bytes.Index(file.Bytes(), []byte("<g "))
-	head := fmt.Sprintf(`<svg class="curve" role="img" aria-label="curves" viewBox="0 0 %g %g">`, curveWidth.Points(), curveHeight.Points())
+	head := fmt.Sprintf(`<svg class="curve" role="img" aria-label="curves" viewBox="0 0 %g %g">`, inlineWidth.Points(), inlineHeight.Points())
 	return template.HTML(head + "\n" + string(file.Bytes()[start:])), nil
 }
 
