@@ -90,34 +90,6 @@ func TestListOfNothingSaysSo(t *testing.T) {
 	assert.ErrorContains(t, List(&bytes.Buffer{}, file), "--out "+file+" cannot be listed")
 }
 
-func TestListNeverKeepsARunFromItsFolder(t *testing.T) {
-	f, err := Create(t.TempDir(), "a")
-	require.NoError(t, err)
-	require.NoError(t, f.Lock())
-	require.NoError(t, f.Unlock())
-	stop := make(chan struct{})
-	looked := make(chan struct{})
-	go func() {
-		defer close(looked)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				lockHolder(f.Path(lockName))
-			}
-		}
-	}()
-	for range 200 {
-		if !assert.NoError(t, f.Lock()) {
-			break
-		}
-		require.NoError(t, f.Unlock())
-	}
-	close(stop)
-	<-looked
-}
-
 func TestSizesHaveFittingUnits(t *testing.T) {
 	for bytes, want := range map[int64]string{0: "0.0 KiB", 1536: "1.5 KiB", 5 << 20: "5.0 MiB", 3 << 30: "3.0 GiB"} {
 		assert.Equal(t, want, describeSize(bytes))

@@ -24,7 +24,7 @@ func lockFile(path string) (unlock func() error, err error) {
 		return nil, fmt.Errorf("%s cannot be locked: %w: check that its folder may be written", path, cause(err))
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	for range 5 { // lockHolder may be looking, which takes it microseconds
+	for range 20 { // lockHolder may be looking, which takes it microseconds
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			break
 		}
