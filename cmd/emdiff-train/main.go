@@ -40,7 +40,10 @@ type flags struct {
 	Array        string           `placeholder:"NAME" help:"Array of an .npz file."`
 	Seed         *uint64          `help:"Seed of everything random."`
 	Out          string           `default:"runs" help:"Folder that receives the numbered run folders."`
+	List         bool             `help:"List the runs in --out, and stop."`
 	Resume       string           `placeholder:"RUN" help:"Continue the run in this folder, with the settings it began with."`
+	Round        *int             `placeholder:"K" help:"With --resume: go back to the checkpoint kept at the end of round K. What came after is removed."`
+	Keep         int              `default:"0" placeholder:"N" help:"Keep the checkpoints of the ends of the last N rounds; 1 = only the newest, 0 = as the run did so far, a new one 1."`
 	OtherLevel   bool             `help:"With --resume: continue even if the run began on another kernel level, which rounds differently."`
 	Device       string           `default:"auto" help:"Where to compute: auto, host, cuda, or emu: the CUDA kernels on an emulated GPU, slow, for tests. auto takes a GPU if it can."`
 	Threads      int              `default:"0" help:"Threads of the host; 0 = all cores. Does not change results."`
@@ -65,6 +68,9 @@ func main() {
 }
 
 func (f flags) run(ctx context.Context) error {
+	if f.List {
+		return run.List(os.Stdout, f.Out)
+	}
 	name := f.preset()
 	settings, err := run.Preset(name)
 	if err != nil {
@@ -83,7 +89,7 @@ func (f flags) run(ctx context.Context) error {
 	if f.DryRun {
 		return run.DryRun(os.Stdout, choice.Set, settings)
 	}
-	return run.Train(ctx, run.TrainOptions{Settings: settings, Name: name, Out: f.Out, Resume: f.Resume, OtherLevel: f.OtherLevel,
+	return run.Train(ctx, run.TrainOptions{Settings: settings, Name: name, Out: f.Out, Resume: f.Resume, Round: f.Round, Keep: f.Keep, OtherLevel: f.OtherLevel,
 		Set: choice.Set, Device: run.Device{Name: choice.Device, Level: choice.Set.Name(), Why: choice.String()},
 		Log: os.Stdout, Progress: run.NewProgress(os.Stderr)})
 }

@@ -32,7 +32,7 @@ type reporter struct {
 func (r *reporter) begin(whole *data.Set, estimated string) {
 	s := r.settings
 	fmt.Fprintf(r.log, "data        %s\n", describeImages(whole, r.images))
-	fmt.Fprintf(r.log, "task        %s\n", describeTask(s.Task, r.images.Camera))
+	fmt.Fprintf(r.log, "task        %s\n", describeTask(s.Task, s.Data.Masks, s.Data.Kernel))
 	if estimated != "" {
 		fmt.Fprintf(r.log, "noise       %s\n", estimated)
 	}
@@ -66,14 +66,15 @@ func describeImages(whole *data.Set, images learn.Images) string {
 	return fmt.Sprintf("%s: %d to %s, %d clean, %d held out", text, train.Len(), verb, clean, images.Held.Len())
 }
 
-func describeTask(t learn.TaskConfig, camera learn.Camera) string {
+// describeTask says what the camera did; masks and kernel are the user's files, if any.
+func describeTask(t learn.TaskConfig, masks, kernel string) string {
 	switch {
-	case t.Name == "inpaint" && camera.Masks != nil:
-		return fmt.Sprintf("inpaint, masks of the user, noise sigma %.4g", t.Sigma)
+	case t.Name == "inpaint" && masks != "":
+		return fmt.Sprintf("inpaint, masks in %s, noise sigma %.4g", masks, t.Sigma)
 	case t.Name == "inpaint":
 		return fmt.Sprintf("inpaint, %.0f %% of the pixels hidden, noise sigma %.4g", 100*t.Masked, t.Sigma)
-	case t.Name == "deblur" && camera.Kernel != nil:
-		return fmt.Sprintf("deblur, %dx%d kernel of the user, noise sigma %.4g", camera.Kernel.H, camera.Kernel.W, t.Sigma)
+	case t.Name == "deblur" && kernel != "":
+		return fmt.Sprintf("deblur, kernel in %s, noise sigma %.4g", kernel, t.Sigma)
 	case t.Name == "deblur":
 		return fmt.Sprintf("deblur, %dx%d Gaussian of std %g, noise sigma %.4g", t.BlurSize, t.BlurSize, t.BlurStd, t.Sigma)
 	}
@@ -148,9 +149,9 @@ PSNR on %d held-out images, dB
 			result.PSNRFinal, result.PSNRFinal-result.PSNRInitPrior,
 			result.Draws, result.PSNRFinalMean, result.PSNRFinalMean-result.PSNRMeasurements)
 	}
-	fmt.Fprintf(r.log, "\npictures    %s, %s\nweights     %s\ntime        %.0f s\n", r.folder.Path("reconstructions.png"),
-		r.folder.Path("generated.png"), r.folder.Path(weightsName), result.Seconds)
-	return r.stats.Append("done", fields(result))
+	fmt.Fprintf(r.log, "\npictures    %s, %s\nreport      %s\nweights     %s\ntime        %.0f s\n", r.folder.Path("reconstructions.png"),
+		r.folder.Path("generated.png"), r.folder.Path(reportName), r.folder.Path(weightsName), result.Seconds)
+	return errors.Join(r.stats.Append("done", fields(result)), writeReport(r.folder))
 }
 
 // row prints one line of the table of rounds.
@@ -177,7 +178,7 @@ func (r *reporter) roundFile(round int, what string) string {
 
 // draw makes all pictures anew from what the folder holds.
 func (r *reporter) draw() error {
-	return errors.Join(r.drawReconstructions(), r.drawGenerated(), r.drawCurves())
+	return errors.Join(r.drawReconstructions(), r.drawGenerated(), r.drawCurves(), writeReport(r.folder))
 }
 
 // drawReconstructions shows a row per image: measurement, a draw after each round, the mean of draws, the truth.
@@ -251,37 +252,14 @@ func (r *reporter) drawCurves() error {
 	if err != nil {
 		return err
 	}
-	loss := Series{Name: "loss"}
-	draws, measured := Series{Name: "draws x|y"}, Series{Name: "measurements y"}
-	misfit := Series{Name: "misfit of draws"}
-	start, last := 0.0, 0.0 // steps of the rounds before, and within this one
-	round := 0.0
-	for _, rec := range records {
-		switch rec.Event {
-		case "loss":
-			step, _ := rec.Float("step")
-			value, _ := rec.Float("loss")
-			if k, _ := rec.Float("round"); k != round {
-				start, round = start+last, k
-			}
-			last = step
-			loss.X, loss.Y = append(loss.X, start+step), append(loss.Y, value)
-		case "round":
-			k, _ := rec.Float("round")
-			e, _ := rec.Float("misfit_draw")
-			misfit.X, misfit.Y = append(misfit.X, k), append(misfit.Y, e)
-			d, _ := rec.Float("psnr_draw")
-			m, _ := rec.Float("psnr_measurements")
-			draws.X, draws.Y = append(draws.X, k), append(draws.Y, d)
-			measured.X, measured.Y = append(measured.X, k), append(measured.Y, m)
-		}
-	}
-	err = Curves{Title: "Training loss", XLabel: "step", YLabel: "loss", LogY: true}.Write(r.folder.Path("loss.png"), loss)
+	h := historyOf(records)
+	err = Curves{Title: "Training loss", XLabel: "step", YLabel: "loss", LogY: true}.Write(r.folder.Path("loss.png"), h.loss())
 	if r.images.Measured {
-		return errors.Join(err, Curves{Title: "Held-out measurements", XLabel: "round", YLabel: "misfit"}.Write(r.folder.Path("misfit.png"), misfit))
+		return errors.Join(err, Curves{Title: "Held-out measurements", XLabel: "round", YLabel: "misfit"}.Write(r.folder.Path("misfit.png"), h.over("draws x|y", "misfit_draw")))
 	}
 	return errors.Join(err,
-		Curves{Title: "Held-out images", XLabel: "round", YLabel: "PSNR, dB"}.Write(r.folder.Path("psnr.png"), draws, measured))
+		Curves{Title: "Held-out images", XLabel: "round", YLabel: "PSNR, dB"}.Write(r.folder.Path("psnr.png"),
+			h.over("draws x|y", "psnr_draw"), h.over("measurements y", "psnr_measurements")))
 }
 
 // writeFloats keeps values as little-endian float32.

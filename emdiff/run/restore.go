@@ -83,7 +83,7 @@ func Restore(ctx context.Context, o RestoreOptions) error {
 		return err
 	}
 	fmt.Fprintf(o.Log, "prior       %s, %dx%dx%d\ntask        %s\nsampler     %s, %d draws of each image, seed %d\ndevice      %s\n",
-		p.path, p.h, p.w, p.c, describeTask(r.task, learn.Camera{Kernel: r.kernel, Masks: r.someMask()}), r.sampler.Sampler, o.Draws, o.Seed, o.Set.Name())
+		p.path, p.h, p.w, p.c, describeTask(r.task, o.Masks, r.kernelPath), r.sampler.Sampler, o.Draws, o.Seed, o.Set.Name())
 	if o.DryRun {
 		return r.dryRun(inputs)
 	}
@@ -97,9 +97,11 @@ type restorer struct {
 	task    learn.TaskConfig
 	sampler learn.SamplerConfig
 	kernel  *data.Kernel
-	cameras map[[2]int]*restoreCamera // by height and width; masks have theirs made anew for each image
-	written map[string]string         // outputs, and the inputs they are from
-	record  restoreRecord
+	// kernelPath is the file of the kernel, empty without.
+	kernelPath string
+	cameras    map[[2]int]*restoreCamera // by height and width; masks have theirs made anew for each image
+	written    map[string]string         // outputs, and the inputs they are from
+	record     restoreRecord
 }
 
 // configure settles task, sampler and kernel: those of the run, unless the options say otherwise.
@@ -127,13 +129,12 @@ func (r *restorer) configure() error {
 	case r.task.Name == "inpaint":
 		return fmt.Errorf("the prior is of a run that learned to inpaint: say with --masks which pixels were measured, or choose another task")
 	}
-	kernel := r.o.Kernel
-	if kernel == "" && r.task.Name == "deblur" {
-		kernel = s.Data.Kernel // of the run, if it had one
+	if r.kernelPath = r.o.Kernel; r.kernelPath == "" && r.task.Name == "deblur" {
+		r.kernelPath = s.Data.Kernel // of the run, if it had one
 	}
-	if kernel != "" {
+	if r.kernelPath != "" {
 		var err error
-		if r.kernel, err = data.OpenKernel(kernel); err != nil {
+		if r.kernel, err = data.OpenKernel(r.kernelPath); err != nil {
 			return err
 		}
 	}
@@ -142,7 +143,11 @@ func (r *restorer) configure() error {
 	}
 	config := s.Config
 	config.Task, config.EStep, config.Train.Ambient, config.EM.AlphaFirst = r.task, r.sampler, false, 1
-	return config.Validate(learn.Camera{Masks: r.someMask(), Kernel: r.kernel})
+	camera := learn.Camera{Kernel: r.kernel}
+	if r.o.Masks != "" {
+		camera.Masks = []float32{} // each image has its own
+	}
+	return config.Validate(camera)
 }
 
 // gibbsFor replaces the sampler of a run that learned from noisy images by one that can do every task.
@@ -151,14 +156,6 @@ func gibbsFor(s learn.SamplerConfig) learn.SamplerConfig {
 	s.Sampler, s.Steps, s.Inner = "split-gibbs", d.Iterations, d.Steps
 	s.RhoMax, s.RhoMin, s.RhoDecay, s.SigmaMin = d.RhoMax, d.RhoMin, d.Decay, min(s.SigmaMin, d.SigmaMin)
 	return s
-}
-
-// someMask tells describeTask whose masks there are.
-func (r *restorer) someMask() []float32 {
-	if r.o.Masks == "" {
-		return nil
-	}
-	return []float32{1}
 }
 
 // restoreCamera is what images of one size share.

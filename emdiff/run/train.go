@@ -24,6 +24,11 @@ type TrainOptions struct {
 	// OtherLevel lets a run continue on another level of the kernels than it began on; the result is then not
 	// bit-identical to an uninterrupted run.
 	OtherLevel bool
+	// Keep is how many checkpoints remain: the newest alone (1), or those of the ends of the last Keep rounds beside it.
+	// 0 is as many as the run kept so far, 1 in a new run.
+	Keep int
+	// Round makes Resume go on from the checkpoint kept at the end of that round instead of the newest one.
+	Round *int
 
 	Set      kernels.Set
 	Device   Device
@@ -34,6 +39,9 @@ type TrainOptions struct {
 // Train learns a prior, from the start or from a checkpoint, and leaves everything in the run folder. When ctx ends it
 // saves, says how to continue, and returns ErrInterrupted.
 func Train(ctx context.Context, o TrainOptions) error {
+	if err := o.checkKeep(); err != nil {
+		return err
+	}
 	settings := o.Settings
 	var folder *Folder
 	var err error
@@ -65,7 +73,7 @@ func Train(ctx context.Context, o TrainOptions) error {
 	}
 
 	store := checkpoint{folder: folder}
-	saved, resumed, err := store.read()
+	saved, resumed, err := store.begin(o)
 	if err != nil {
 		return err
 	}
@@ -89,6 +97,11 @@ func Train(ctx context.Context, o TrainOptions) error {
 	if resumed {
 		if _, err := em.Resume(); err != nil {
 			return err
+		}
+		if o.Round != nil {
+			if err := r.wentBack(); err != nil {
+				return err
+			}
 		}
 	} else if err := stats.Append("start", map[string]any{"folder": folder.Dir, "level": manifest.Device.Level, "seed": settings.Seed}); err != nil {
 		return err

@@ -262,7 +262,7 @@ func TestCheckpointsAreKeptWholly(t *testing.T) {
 	stats, err := OpenStats(folder.Path("stats.jsonl"))
 	require.NoError(t, err)
 	defer stats.Close()
-	c := checkpoint{folder, stats}
+	c := checkpoint{folder: folder, stats: stats}
 	_, ok, err := c.Load()
 	require.NoError(t, err)
 	assert.False(t, ok)
