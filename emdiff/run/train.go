@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"emdiff/emdiff/data"
 	"emdiff/emdiff/learn"
@@ -24,6 +25,9 @@ type TrainOptions struct {
 	// OtherLevel lets a run continue on another level of the kernels than it began on; the result is then not
 	// bit-identical to an uninterrupted run.
 	OtherLevel bool
+	// SaveEvery is the longest time between checkpoints within a phase; 0 saves as often as the phase can be left. It does
+	// not change results.
+	SaveEvery time.Duration
 
 	Set      kernels.Set
 	Device   Device
@@ -34,6 +38,9 @@ type TrainOptions struct {
 // Train learns a prior, from the start or from a checkpoint, and leaves everything in the run folder. When ctx ends it
 // saves, says how to continue, and returns ErrInterrupted.
 func Train(ctx context.Context, o TrainOptions) error {
+	if o.SaveEvery < 0 {
+		return fmt.Errorf("--save-every %v must not be negative (0 = as often as possible)", o.SaveEvery)
+	}
 	settings := o.Settings
 	var folder *Folder
 	var err error
@@ -85,6 +92,7 @@ func Train(ctx context.Context, o TrainOptions) error {
 		return err
 	}
 	defer em.Close()
+	em.SaveEvery = o.SaveEvery
 	r.em = em
 	if resumed {
 		if _, err := em.Resume(); err != nil {
