@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -128,24 +129,28 @@ func create(root, slug string, settings Settings) (*Folder, error) {
 	return folder, WriteFile(folder.Path("config.toml"), func(w io.Writer) error { _, err := w.Write(text); return err })
 }
 
-// reopen opens and locks the folder of a run that is to continue, and reads its settings.
+// reopen opens and locks the folder of a run that is to continue, and reads its settings. Those come first, so that a
+// folder that is none of a run is left as it is.
 func reopen(path string) (*Folder, Settings, error) {
 	folder, err := Open(path)
 	if err != nil {
 		return nil, Settings{}, err
 	}
-	if err := folder.Lock(); err != nil {
+	settings, err := readSettings(folder.Path("config.toml"))
+	if err != nil {
 		return nil, Settings{}, err
 	}
-	settings, err := readSettings(folder.Path("config.toml"))
-	return folder, settings, err
+	return folder, settings, folder.Lock()
 }
 
 // readSettings reads the settings that a run was started with.
 func readSettings(path string) (s Settings, err error) {
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, fmt.Errorf("%s does not exist: give the folder of a run, or, if the run was stopped before it began, start a new run", path)
+	}
 	if err != nil {
-		return s, fmt.Errorf("the run cannot be continued without its settings: %w", err)
+		return s, fmt.Errorf("%s cannot be read: %w: check its permissions", path, cause(err))
 	}
 	return s, decode(path, text, &s)
 }

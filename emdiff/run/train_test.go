@@ -310,3 +310,17 @@ func TestTrainReadsAFolderOfPictures(t *testing.T) {
 	require.NoError(t, Train(context.Background(), o))
 	assert.Contains(t, log.String(), "16x16x1: 40 to measure, 10 clean, 6 held out")
 }
+
+func TestAFolderThatIsNoRunIsLeftAsItIs(t *testing.T) {
+	dir := t.TempDir()
+	foreign := filepath.Join(dir, ".somebody.tmp") // Lock would sweep it
+	require.NoError(t, os.WriteFile(foreign, nil, 0o666))
+	var log bytes.Buffer
+	o := options(t, t.TempDir(), &log)
+	o.Resume = dir
+	require.ErrorContains(t, Train(context.Background(), o), filepath.Join(dir, "config.toml")+" does not exist: give the folder of a run")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	assert.FileExists(t, foreign)
+}
