@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,17 +109,35 @@ func resumed(dir string) []string {
 	return []string{"--resume", dir, "--device", "host", "--threads", "1", "--save-every", "0s"}
 }
 
-// workplace is a folder with images.npy in it, and in that one the folder "reference", where second has run undisturbed.
-func workplace(t *testing.T) (dir string, reference map[string]string, took time.Duration) {
+// reference is where second has run undisturbed, once for all tests.
+var reference struct {
+	sync.Once
+	home  string            // the folder in which the command ran
+	files map[string]string // what it left, as contents tells it
+	took  time.Duration
+}
+
+// undisturbed is the run folder of the reference.
+func undisturbed() string { return filepath.Join(reference.home, "runs", "00001-emu-tiny") }
+
+// workplace is a folder with images.npy in it, the parent of folders to run second in.
+func workplace(t *testing.T) string {
 	t.Helper()
-	dir = t.TempDir()
+	reference.Do(func() {
+		parent := filepath.Join(bin, "reference")
+		reference.home = filepath.Join(parent, "home")
+		require.NoError(t, os.MkdirAll(reference.home, 0o777))
+		writeImages(t, filepath.Join(parent, "images.npy"), 48, 8, 8)
+		start := time.Now()
+		o := command(t, reference.home, "emdiff-train", second...)
+		require.Zero(t, o.code, o.stderr)
+		reference.took = time.Since(start)
+		reference.files = contents(t, undisturbed())
+	})
+	require.NotEmpty(t, reference.files, "there is no undisturbed run to compare with")
+	dir := t.TempDir()
 	writeImages(t, filepath.Join(dir, "images.npy"), 48, 8, 8)
-	require.NoError(t, os.Mkdir(filepath.Join(dir, "reference"), 0o777))
-	start := time.Now()
-	o := command(t, filepath.Join(dir, "reference"), "emdiff-train", second...)
-	require.Zero(t, o.code, o.stderr)
-	took = time.Since(start)
-	return dir, contents(t, filepath.Join(dir, "reference", "runs", "00001-emu-tiny")), took
+	return dir
 }
 
 // writeImages writes n grey images of bytes as a .npy file.
@@ -186,9 +205,9 @@ func strip(value any) {
 }
 
 // requireSame holds a finished run folder to the undisturbed one, bit for bit.
-func requireSame(t *testing.T, want map[string]string, dir string) {
+func requireSame(t *testing.T, dir string) {
 	t.Helper()
-	got := contents(t, dir)
+	want, got := reference.files, contents(t, dir)
 	for name := range want {
 		require.Contains(t, got, name, "%s lacks a file", dir)
 		require.True(t, want[name] == got[name], "%s differs from the undisturbed run in %s", dir, name)

@@ -31,13 +31,12 @@ func TestAKilledRunEndsAsIfItHadNeverBeen(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-crash-seed %d replays the kills as far as a clock can", seed)
-	dir, want, took := workplace(t)
-	c := crasher{dir: dir, want: want, took: took, dice: rand.New(rand.NewPCG(seed, 0)), stages: map[string]int{}}
+	c := crasher{dir: workplace(t), dice: rand.New(rand.NewPCG(seed, 0)), stages: map[string]int{}}
 	for c.kills < *crashes {
 		c.oneRun(t)
 	}
 	t.Logf("%d kills in %d runs, which ended like the undisturbed one of %v; %d folders were refused because they had just been made",
-		c.kills, c.runs, took.Round(time.Millisecond), c.refused)
+		c.kills, c.runs, reference.took.Round(time.Millisecond), c.refused)
 	for _, stage := range slices.Sorted(maps.Keys(c.stages)) {
 		t.Logf("%5d x %s", c.stages[stage], stage)
 	}
@@ -51,8 +50,6 @@ func TestAKilledRunEndsAsIfItHadNeverBeen(t *testing.T) {
 
 type crasher struct {
 	dir    string
-	want   map[string]string
-	took   time.Duration // by an undisturbed run
 	dice   *rand.Rand
 	stages map[string]int
 
@@ -81,7 +78,7 @@ func (c *crasher) oneRun(t *testing.T) {
 			if folder = latest(t, home); folder == "" {
 				t.Fatal("the run left no folder")
 			}
-			requireSame(t, c.want, filepath.Join(home, folder))
+			requireSame(t, filepath.Join(home, folder))
 			return
 		}
 		// Only a folder that was killed while it was made may be refused, and in words that help.
@@ -145,13 +142,13 @@ func (c *crasher) start(t *testing.T, home, folder string, args []string) (o out
 				sleep(done, time.Duration(share*float64(5*time.Millisecond)))
 			}
 		case aim == 1: // while a file is written
-			sleep(done, time.Duration(share*float64(c.took)))
+			sleep(done, time.Duration(share*float64(reference.took)))
 			c.await(done, func() bool {
 				temp, _ := filepath.Glob(filepath.Join(home, "runs", "*", "state", ".*.tmp"))
 				return len(temp) > 0
 			})
 		default:
-			sleep(done, time.Duration(share*float64(c.took)))
+			sleep(done, time.Duration(share*float64(reference.took)))
 		}
 		cmd.Process.Kill()
 	}

@@ -61,6 +61,18 @@ func Train(ctx context.Context, o TrainOptions) error {
 	if err := settings.Validate(images.Camera); err != nil {
 		return err
 	}
+	if err := settings.checkMemory(o.Set, images.Train.Len()); err != nil {
+		return err
+	}
+
+	// What cannot be built leaves no folder, and what cannot be restored leaves it as it was.
+	store, r := &checkpoint{}, &reporter{log: o.Log, progress: o.Progress, images: images, settings: settings}
+	em, err := learn.NewEM(o.Set, settings.Config, images, store, r)
+	if err != nil {
+		return err
+	}
+	defer em.Close()
+	em.SaveEvery = o.SaveEvery
 	if folder == nil {
 		if folder, err = create(o.Out, o.Name, settings); err != nil {
 			return err
@@ -69,13 +81,20 @@ func Train(ctx context.Context, o TrainOptions) error {
 	defer folder.Unlock()
 	manifest, err := o.manifest(folder, whole, images, settings)
 	if err != nil {
+		if o.Resume == "" {
+			folder.discard()
+		}
 		return err
 	}
-
-	store := checkpoint{folder: folder}
+	store.folder = folder
 	saved, resumed, err := store.read()
 	if err != nil {
 		return err
+	}
+	if resumed {
+		if _, err := em.Resume(); err != nil {
+			return fmt.Errorf("%s: %w: restore the folder from a copy, or start a new run", folder.Path("state"), err)
+		}
 	}
 	if err := TruncateStats(folder.Path("stats.jsonl"), saved.Records); err != nil {
 		return err
@@ -85,22 +104,11 @@ func Train(ctx context.Context, o TrainOptions) error {
 		return err
 	}
 	defer stats.Close()
-	store.stats = stats
-
-	r := &reporter{folder: folder, stats: stats, log: o.Log, progress: o.Progress, images: images, settings: settings}
-	em, err := learn.NewEM(o.Set, settings.Config, images, store, r)
-	if err != nil {
-		return err
-	}
-	defer em.Close()
-	em.SaveEvery = o.SaveEvery
-	r.em = em
-	if resumed {
-		if _, err := em.Resume(); err != nil {
+	store.stats, r.folder, r.stats, r.em = stats, folder, stats, em
+	if !resumed {
+		if err := stats.Append("start", map[string]any{"folder": folder.Dir, "level": manifest.Device.Level, "seed": settings.Seed}); err != nil {
 			return err
 		}
-	} else if err := stats.Append("start", map[string]any{"folder": folder.Dir, "level": manifest.Device.Level, "seed": settings.Seed}); err != nil {
-		return err
 	}
 	fmt.Fprintf(o.Log, "run folder  %s\ndevice      %s\n", folder.Dir, manifest.Device.Why)
 	r.begin(whole, estimated)
@@ -113,20 +121,24 @@ func Train(ctx context.Context, o TrainOptions) error {
 	return err
 }
 
-// create makes and locks a new run folder with its settings.
+// create makes and locks a new run folder with its settings, or none.
 func create(root, slug string, settings Settings) (*Folder, error) {
-	folder, err := Create(root, slug)
-	if err != nil {
-		return nil, err
-	}
-	if err := folder.Lock(); err != nil {
-		return nil, err
-	}
 	text, err := settings.TOML()
 	if err != nil {
 		return nil, err
 	}
-	return folder, WriteFile(folder.Path("config.toml"), func(w io.Writer) error { _, err := w.Write(text); return err })
+	folder, err := Create(root, slug)
+	if err != nil {
+		return nil, err
+	}
+	if err = folder.Lock(); err == nil {
+		err = WriteFile(folder.Path("config.toml"), func(w io.Writer) error { _, err := w.Write(text); return err })
+	}
+	if err != nil {
+		folder.discard()
+		return nil, err
+	}
+	return folder, nil
 }
 
 // reopen opens and locks the folder of a run that is to continue, and reads its settings. Those come first, so that a
