@@ -84,7 +84,7 @@ func (o outcome) sentence(t *testing.T, name string) string {
 // command runs a command in a folder to its end.
 func command(t *testing.T, dir, name string, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	return ended(t, exec.CommandContext(ctx, program(name), args...), dir)
 }

@@ -183,6 +183,10 @@ func TestImpossibleRunsLeaveNoFolder(t *testing.T) {
 		{"eval.held_out=10000", "eval.held_out"},
 		{"network.unshuffle=8", "multiples of"},
 		{"estep.sampler=gibbs", "estep.sampler"},
+		{"train.ema=nan", "train.ema = NaN must be a finite number"},
+		{"network.block_out_channels=[9223372036854775807]", "network.block_out_channels[0] = 9223372036854775807 is too large"},
+		{"train.batch=2147483647", "train.batch = 2147483647 takes about"},
+		{"estep.rho_decay=2", "decay"}, // found when the sampler is built
 		{"data.path=/no/such/file", "/no/such/file"},
 	} {
 		out := t.TempDir()
