@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,13 +187,15 @@ func TestImpossibleRunsLeaveNoFolder(t *testing.T) {
 		{"train.ema=nan", "train.ema = NaN must be a finite number"},
 		{"network.block_out_channels=[9223372036854775807]", "network.block_out_channels[0] = 9223372036854775807 is too large"},
 		{"train.batch=2147483647", "train.batch = 2147483647 takes about"},
-		{"estep.rho_decay=2", "decay"}, // found when the sampler is built
+		{"estep.sampler=split-gibbs estep.rho_decay=2", "decay"}, // found when the sampler is built
 		{"data.path=/no/such/file", "/no/such/file"},
 	} {
 		out := t.TempDir()
 		var log bytes.Buffer
 		o := options(t, out, &log)
-		require.NoError(t, o.Settings.Set(c.set))
+		for _, kv := range strings.Fields(c.set) {
+			require.NoError(t, o.Settings.Set(kv))
+		}
 		require.ErrorContains(t, Train(context.Background(), o), c.want)
 		entries, err := os.ReadDir(out)
 		require.NoError(t, err)
