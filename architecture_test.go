@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"emdiff/learn":         {"emdiff/posterior", "emdiff/diffusion", "emdiff/physics", "nn", "emdiff/data", "emdiff/metric", "kernels"},
 	"emdiff/run":           {"emdiff/learn", "emdiff/posterior", "emdiff/diffusion", "emdiff/physics", "nn", "emdiff/data", "emdiff/metric", "kernels"},
 	"kernels/cuda/inspect": {"kernels", "kernels/cuda", "kernels/kerneltest", "gpu/emu", "gpu/ptx"},
+	"cmd":                  {}, // tests of the commands as processes
 	"cmd/internal/cli":     {},
 	"cmd/internal/device":  {"kernels", "kernels/ref", "kernels/host", "kernels/cuda", "gpu", "gpu/cudrv", "gpu/emu"},
 	"cmd/emdiff-train":     {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},

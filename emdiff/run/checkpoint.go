@@ -35,7 +35,7 @@ func (c checkpoint) path(name string) string { return c.folder.Path("state", nam
 // Save implements learn.Store.
 func (c checkpoint) Save(state learn.State, files []learn.File) error {
 	if err := os.MkdirAll(c.folder.Path("state"), 0o777); err != nil {
-		return fmt.Errorf("the state of the run cannot be saved: %w", err)
+		return fmt.Errorf("%s cannot be made: %w: check the space left on its disk", c.folder.Path("state"), cause(err))
 	}
 	s := checkpointState{State: state, Records: c.stats.Records(), Keep: c.keep}
 	for _, f := range files {
@@ -69,12 +69,12 @@ func (c checkpoint) writeState(name string, s checkpointState) error {
 func (c checkpoint) removeExcept(keep []string) error {
 	entries, err := os.ReadDir(c.folder.Path("state"))
 	if err != nil {
-		return fmt.Errorf("old checkpoint files cannot be listed: %w", err)
+		return fmt.Errorf("%s cannot be listed: %w: check that it may be read", c.folder.Path("state"), cause(err))
 	}
 	for _, e := range entries {
 		if !slices.Contains(keep, e.Name()) {
 			if err := os.Remove(c.path(e.Name())); err != nil {
-				return fmt.Errorf("an old checkpoint file cannot be removed: %w", err)
+				return fmt.Errorf("%s cannot be removed: %w: check that its folder may be written", c.path(e.Name()), cause(err))
 			}
 		}
 	}

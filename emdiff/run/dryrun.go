@@ -27,6 +27,9 @@ func DryRun(out io.Writer, set kernels.Set, s Settings) error {
 	if s.absent() {
 		measured = s.Data.Images - s.Eval.HeldOut - s.Init.Clean
 	}
+	if err := s.checkMemory(set, measured); err != nil {
+		return err
+	}
 	train, err := s.Network.Cost(s.Train.Batch)
 	if err != nil {
 		return err

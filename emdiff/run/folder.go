@@ -130,6 +130,12 @@ func (f *Folder) Unlock() error {
 	return unlock()
 }
 
+// discard removes the folder of a run that could not begin.
+func (f *Folder) discard() {
+	f.Unlock()
+	os.RemoveAll(f.Dir)
+}
+
 // sweep removes the temporary files of writers that were killed.
 func (f *Folder) sweep() error {
 	return filepath.WalkDir(f.Dir, func(path string, entry fs.DirEntry, err error) error {

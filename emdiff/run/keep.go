@@ -28,7 +28,7 @@ func lastRound(s learn.State) int { return len(s.Results) - 1 }
 
 // endsRound reports whether a state is that after the evaluation of a round, before anything else.
 func endsRound(s learn.State) bool {
-	return s.Position == 0 && (s.Phase == learn.EStep || s.Phase == learn.Final)
+	return len(s.Results) > 0 && s.Position == 0 && (s.Phase == learn.EStep || s.Phase == learn.Final)
 }
 
 func (o TrainOptions) checkKeep() error {

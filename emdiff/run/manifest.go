@@ -158,7 +158,7 @@ func (m Manifest) Write(path string) error {
 func ReadManifest(path string) (Manifest, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Manifest{}, fmt.Errorf("%s does not exist: give the folder of a run", path)
+		return Manifest{}, fmt.Errorf("%s does not exist: give the folder of a run, or, if the run was stopped before it began, start a new run", path)
 	}
 	if err != nil {
 		return Manifest{}, fmt.Errorf("%s cannot be read: %w: check its permissions", path, cause(err))

@@ -19,6 +19,9 @@ import (
 // weightsName is the file of a run folder that holds the prior.
 const weightsName = "weights.safetensors"
 
+// maxSide bounds the height and width that a file may ask for, as package data does.
+const maxSide = 1 << 14
+
 // Entries of that file's metadata, beside the network's own.
 const (
 	settingsKey = "emdiff_settings" // the run's settings as TOML
@@ -80,11 +83,14 @@ func (p *prior) read(set kernels.Set, f *nn.Safetensors) error {
 	}
 	p.h, p.w, p.c = config.ImageSize, config.ImageSize, config.OutChannels
 	if size, ok := f.Metadata[sizeKey]; ok {
-		if _, err := fmt.Sscanf(size, "%dx%d", &p.h, &p.w); err != nil || p.h < 1 || p.w < 1 {
+		if _, err := fmt.Sscanf(size, "%dx%d", &p.h, &p.w); err != nil || min(p.h, p.w) < 1 || max(p.h, p.w) > maxSide {
 			return fmt.Errorf("its metadata has %s = %q, which is no size: write the file anew", sizeKey, size)
 		}
 	}
 	if err := config.CheckSize(p.h, p.w); err != nil {
+		return err
+	}
+	if err := checkPriorMemory(set, config); err != nil {
 		return err
 	}
 	unet, err := nn.NewUNet(set, config)

@@ -113,21 +113,23 @@ func (r *reporter) Round(result learn.RoundResult, shown, generated []float32) e
 	r.endTask()
 	r.row(result)
 	if err := os.MkdirAll(r.folder.Path("rounds"), 0o777); err != nil {
-		return fmt.Errorf("the pictures of a round cannot be kept: %w", err)
+		return fmt.Errorf("%s cannot be made: %w: check the space left on its disk", r.folder.Path("rounds"), cause(err))
 	}
-	return errors.Join(
-		writeFloats(r.roundFile(result.Round, "draws"), shown),
-		writeFloats(r.roundFile(result.Round, "generated"), generated),
-		r.stats.Append("round", fields(result)),
-		r.draw(),
-		writeWeights(r.folder, r.em.Network(), r.settings, r.images.Held.H, r.images.Held.W),
+	return inTurn(
+		func() error { return writeFloats(r.roundFile(result.Round, "draws"), shown) },
+		func() error { return writeFloats(r.roundFile(result.Round, "generated"), generated) },
+		func() error { return r.stats.Append("round", fields(result)) },
+		r.draw,
+		func() error {
+			return writeWeights(r.folder, r.em.Network(), r.settings, r.images.Held.H, r.images.Held.W)
+		},
 	)
 }
 
 // Final implements learn.Observer.
 func (r *reporter) Final(result learn.FinalResult, mean []float32) error {
 	r.endTask()
-	if err := errors.Join(writeFloats(r.folder.Path("rounds", "mean.f32"), mean), r.draw()); err != nil {
+	if err := inTurn(func() error { return writeFloats(r.folder.Path("rounds", "mean.f32"), mean) }, r.draw); err != nil {
 		return err
 	}
 	if r.images.Measured {
@@ -178,7 +180,17 @@ func (r *reporter) roundFile(round int, what string) string {
 
 // draw makes all pictures anew from what the folder holds.
 func (r *reporter) draw() error {
-	return errors.Join(r.drawReconstructions(), r.drawGenerated(), r.drawCurves(), writeReport(r.folder))
+	return inTurn(r.drawReconstructions, r.drawGenerated, r.drawCurves, func() error { return writeReport(r.folder) })
+}
+
+// inTurn does one step after the other up to the first that fails: of a full disk one sentence says enough.
+func inTurn(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drawReconstructions shows a row per image: measurement, a draw after each round, the mean of draws, the truth.
@@ -241,9 +253,10 @@ func (r *reporter) drawGenerated() error {
 		tiles = append(tiles, latest[:columns]...)
 		labels = append(labels, fmt.Sprintf("round %d", round))
 	}
-	return errors.Join(
-		Grid{Columns: columns, RowLabels: labels}.WritePNG(r.folder.Path("generated-rounds.png"), tiles, held.H, held.W, held.C),
-		Grid{}.WritePNG(r.folder.Path("generated.png"), latest, held.H, held.W, held.C))
+	if err := (Grid{Columns: columns, RowLabels: labels}).WritePNG(r.folder.Path("generated-rounds.png"), tiles, held.H, held.W, held.C); err != nil {
+		return err
+	}
+	return Grid{}.WritePNG(r.folder.Path("generated.png"), latest, held.H, held.W, held.C)
 }
 
 // drawCurves draws the loss over all training steps, and PSNR over the rounds.
@@ -253,13 +266,14 @@ func (r *reporter) drawCurves() error {
 		return err
 	}
 	h := historyOf(records)
-	err = Curves{Title: "Training loss", XLabel: "step", YLabel: "loss", LogY: true}.Write(r.folder.Path("loss.png"), h.loss())
-	if r.images.Measured {
-		return errors.Join(err, Curves{Title: "Held-out measurements", XLabel: "round", YLabel: "misfit"}.Write(r.folder.Path("misfit.png"), h.over("draws x|y", "misfit_draw")))
+	if err := (Curves{Title: "Training loss", XLabel: "step", YLabel: "loss", LogY: true}).Write(r.folder.Path("loss.png"), h.loss()); err != nil {
+		return err
 	}
-	return errors.Join(err,
-		Curves{Title: "Held-out images", XLabel: "round", YLabel: "PSNR, dB"}.Write(r.folder.Path("psnr.png"),
-			h.over("draws x|y", "psnr_draw"), h.over("measurements y", "psnr_measurements")))
+	if r.images.Measured {
+		return Curves{Title: "Held-out measurements", XLabel: "round", YLabel: "misfit"}.Write(r.folder.Path("misfit.png"), h.over("draws x|y", "misfit_draw"))
+	}
+	return Curves{Title: "Held-out images", XLabel: "round", YLabel: "PSNR, dB"}.Write(r.folder.Path("psnr.png"),
+		h.over("draws x|y", "psnr_draw"), h.over("measurements y", "psnr_measurements"))
 }
 
 // writeFloats keeps values as little-endian float32.

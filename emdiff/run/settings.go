@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -132,7 +133,7 @@ func (s *Settings) Override(file string, sets []string) error {
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return fmt.Errorf("cannot read the configuration: %w", err)
+			return fmt.Errorf("--config %s cannot be read: %w: give a TOML file", file, cause(err))
 		}
 		if err := decode(file, text, s); err != nil {
 			return err
@@ -149,8 +150,8 @@ func (s *Settings) Override(file string, sets []string) error {
 // Set applies one "key=value" override, the key dotted as in "train.lr=1e-3". Text values need no quotes.
 func (s *Settings) Set(kv string) error {
 	key, value, ok := strings.Cut(kv, "=")
-	if !ok || key == "" {
-		return fmt.Errorf("--set %s: want key=value, for example train.lr=1e-3", kv)
+	if !ok || !settingName.MatchString(key) || strings.ContainsAny(value, "\r\n") {
+		return fmt.Errorf("--set %q: want key=value, for example train.lr=1e-3", kv)
 	}
 	from := "--set " + kv
 	err := decode(from, []byte(key+" = "+value), s)
@@ -160,6 +161,9 @@ func (s *Settings) Set(kv string) error {
 	}
 	return err
 }
+
+// settingName matches the names of settings, and misspelt ones, but no TOML of another kind.
+var settingName = regexp.MustCompile(`^[\w.-]+$`)
 
 // TOML is the resolved settings as a file that Resolve reads back.
 func (s Settings) TOML() ([]byte, error) {
@@ -177,10 +181,46 @@ func decode(from string, text []byte, s *Settings) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &missing):
-		return fmt.Errorf("%s: there is no setting %q", from, strings.Join(missing.Errors[0].Key(), "."))
+		return fmt.Errorf("%s: there is no setting %q: check its spelling", from, strings.Join(missing.Errors[0].Key(), "."))
 	case errors.As(err, &syntax):
+		if m := wrongType.FindStringSubmatch(syntax.Error()); m != nil {
+			return reworded{fmt.Sprintf("%s: %s must be %s", from, strings.Join(syntax.Key(), "."), typeName(m[1])), syntax}
+		}
 		row, col := syntax.Position()
 		return fmt.Errorf("%s: line %d, column %d: %w", from, row, col, syntax)
 	}
 	return fmt.Errorf("%s: %w", from, err)
 }
+
+// wrongType matches what the library says of a value that has another type than its setting.
+var wrongType = regexp.MustCompile(`(?:into struct field \S+ of type |into a Go value of type )(\S+)$`)
+
+// typeName is what users call a Go type of Settings.
+func typeName(of string) string {
+	switch of {
+	case "int":
+		return "an integer"
+	case "uint64":
+		return "an integer that is not negative"
+	case "float64":
+		return "a number"
+	case "bool":
+		return "true or false"
+	case "string":
+		return "a text in quotes"
+	case "[]int":
+		return "a list of integers, such as [8, 16]"
+	case "[]bool":
+		return "a list of true and false"
+	}
+	return "a table of settings"
+}
+
+// reworded is an error in words of ours.
+type reworded struct {
+	words string
+	error
+}
+
+func (r reworded) Error() string { return r.words }
+func (r reworded) Unwrap() error { return r.error }

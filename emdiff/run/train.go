@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"time"
 
 	"emdiff/emdiff/data"
 	"emdiff/emdiff/learn"
@@ -29,6 +31,9 @@ type TrainOptions struct {
 	Keep int
 	// Round makes Resume go on from the checkpoint kept at the end of that round instead of the newest one.
 	Round *int
+	// SaveEvery is the longest time between checkpoints within a phase; 0 saves as often as the phase can be left. It does
+	// not change results.
+	SaveEvery time.Duration
 
 	Set      kernels.Set
 	Device   Device
@@ -41,6 +46,9 @@ type TrainOptions struct {
 func Train(ctx context.Context, o TrainOptions) error {
 	if err := o.checkKeep(); err != nil {
 		return err
+	}
+	if o.SaveEvery < 0 {
+		return fmt.Errorf("--save-every %v must not be negative (0 = as often as possible)", o.SaveEvery)
 	}
 	settings := o.Settings
 	var folder *Folder
@@ -61,6 +69,18 @@ func Train(ctx context.Context, o TrainOptions) error {
 	if err := settings.Validate(images.Camera); err != nil {
 		return err
 	}
+	if err := settings.checkMemory(o.Set, images.Train.Len()); err != nil {
+		return err
+	}
+
+	// What cannot be built leaves no folder, and what cannot be restored leaves it as it was.
+	store, r := &checkpoint{}, &reporter{log: o.Log, progress: o.Progress, images: images, settings: settings}
+	em, err := learn.NewEM(o.Set, settings.Config, images, store, r)
+	if err != nil {
+		return err
+	}
+	defer em.Close()
+	em.SaveEvery = o.SaveEvery
 	if folder == nil {
 		if folder, err = create(o.Out, o.Name, settings); err != nil {
 			return err
@@ -69,13 +89,21 @@ func Train(ctx context.Context, o TrainOptions) error {
 	defer folder.Unlock()
 	manifest, err := o.manifest(folder, whole, images, settings)
 	if err != nil {
+		if o.Resume == "" {
+			folder.discard()
+		}
 		return err
 	}
 
-	store := checkpoint{folder: folder}
+	store.folder = folder
 	saved, resumed, err := store.begin(o)
 	if err != nil {
 		return err
+	}
+	if resumed {
+		if _, err := em.Resume(); err != nil {
+			return fmt.Errorf("%s: %w: restore the folder from a copy, or start a new run", folder.Path("state"), err)
+		}
 	}
 	if err := TruncateStats(folder.Path("stats.jsonl"), saved.Records); err != nil {
 		return err
@@ -85,19 +113,8 @@ func Train(ctx context.Context, o TrainOptions) error {
 		return err
 	}
 	defer stats.Close()
-	store.stats = stats
-
-	r := &reporter{folder: folder, stats: stats, log: o.Log, progress: o.Progress, images: images, settings: settings}
-	em, err := learn.NewEM(o.Set, settings.Config, images, store, r)
-	if err != nil {
-		return err
-	}
-	defer em.Close()
-	r.em = em
+	store.stats, r.folder, r.stats, r.em = stats, folder, stats, em
 	if resumed {
-		if _, err := em.Resume(); err != nil {
-			return err
-		}
 		if o.Round != nil {
 			if err := r.wentBack(); err != nil {
 				return err
@@ -117,40 +134,48 @@ func Train(ctx context.Context, o TrainOptions) error {
 	return err
 }
 
-// create makes and locks a new run folder with its settings.
+// create makes and locks a new run folder with its settings, or none.
 func create(root, slug string, settings Settings) (*Folder, error) {
-	folder, err := Create(root, slug)
-	if err != nil {
-		return nil, err
-	}
-	if err := folder.Lock(); err != nil {
-		return nil, err
-	}
 	text, err := settings.TOML()
 	if err != nil {
 		return nil, err
 	}
-	return folder, WriteFile(folder.Path("config.toml"), func(w io.Writer) error { _, err := w.Write(text); return err })
+	folder, err := Create(root, slug)
+	if err != nil {
+		return nil, err
+	}
+	if err = folder.Lock(); err == nil {
+		err = WriteFile(folder.Path("config.toml"), func(w io.Writer) error { _, err := w.Write(text); return err })
+	}
+	if err != nil {
+		folder.discard()
+		return nil, err
+	}
+	return folder, nil
 }
 
-// reopen opens and locks the folder of a run that is to continue, and reads its settings.
+// reopen opens and locks the folder of a run that is to continue, and reads its settings. Those come first, so that a
+// folder that is none of a run is left as it is.
 func reopen(path string) (*Folder, Settings, error) {
 	folder, err := Open(path)
 	if err != nil {
 		return nil, Settings{}, err
 	}
-	if err := folder.Lock(); err != nil {
+	settings, err := readSettings(folder.Path("config.toml"))
+	if err != nil {
 		return nil, Settings{}, err
 	}
-	settings, err := readSettings(folder.Path("config.toml"))
-	return folder, settings, err
+	return folder, settings, folder.Lock()
 }
 
 // readSettings reads the settings that a run was started with.
 func readSettings(path string) (s Settings, err error) {
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, fmt.Errorf("%s does not exist: give the folder of a run, or, if the run was stopped before it began, start a new run", path)
+	}
 	if err != nil {
-		return s, fmt.Errorf("the run cannot be continued without its settings: %w", err)
+		return s, fmt.Errorf("%s cannot be read: %w: check its permissions", path, cause(err))
 	}
 	return s, decode(path, text, &s)
 }
