@@ -297,6 +297,7 @@ func (em *EM) trainPhase(ctx context.Context, images, measured kernels.Buffer, c
 	h, w, c := em.prior.Shape()
 	loss := diffusion.NewLoss(em.set, em.net, em.precond, sigmaY, h, w, c)
 	defer loss.Close()
+	loss.Above = s.Phase == Init && measured != nil
 	batch := newBatcher(em.set, em.Config.Train.Batch, em.seed(forTraining, s.Round), count, h*w*c)
 	defer batch.close()
 	em.Observer.Phase(s.Round, s.Phase, s.Position, total)

@@ -189,7 +189,7 @@ func (s *Settings) fill(images learn.Images) (estimated string, err error) {
 		return "", nil
 	}
 	if !images.Measured {
-		return "", fmt.Errorf("task.sigma is not a number: say how much noise to simulate")
+		return "", fmt.Errorf("task.sigma = NaN must be a finite number: it says how much noise to simulate")
 	}
 	if s.Task.Sigma, err = physics.EstimateSigma(train.Pixels, train.Len(), train.H, train.W, train.C, trainMasks(images)); err != nil {
 		return "", fmt.Errorf("the noise of %s cannot be estimated (%w): give it with --sigma, on the scale where black is -1 and white is 1", train.Source, err)

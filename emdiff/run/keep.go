@@ -42,7 +42,7 @@ func (o TrainOptions) checkKeep() error {
 }
 
 // begin returns the checkpoint from which a run goes on; ok is false when there is none. With a round it is the one kept
-// at that round's end, which from then on is the newest. What comes after it is removed, as is what a crash left behind.
+// at that round's end, which from then on is the newest.
 func (c *checkpoint) begin(o TrainOptions) (s checkpointState, ok bool, err error) {
 	if s, ok, err = c.read(); err != nil {
 		return s, ok, err
@@ -53,11 +53,11 @@ func (c *checkpoint) begin(o TrainOptions) (s checkpointState, ok bool, err erro
 			return s, false, err
 		}
 	}
-	if !ok {
-		return s, false, nil
-	}
-	return s, true, errors.Join(c.tidy(s), c.forget(s.State))
+	return s, ok, nil
 }
+
+// settle removes what comes after the checkpoint that a run has gone on from, and what a crash left behind.
+func (c *checkpoint) settle(s checkpointState) error { return errors.Join(c.tidy(s), c.forget(s.State)) }
 
 // goBack makes the checkpoint kept at the end of a round the newest.
 func (c checkpoint) goBack(round int, newest checkpointState, log io.Writer) (s checkpointState, err error) {
