@@ -108,7 +108,7 @@ func TestBadInputOfTrainingIsOneSentence(t *testing.T) {
 			return picture
 		}), []string{"--data", "set", "--channels", "1"}, "00.png: is a 16-bit colour image where grey is expected: give grey images, or ask with --grey"},
 		{"a missing data file", nil, []string{"--data", "none.idx"}, "none.idx"},
-		{"too few images", nil, []string{"--set", "init.clean=48"}, "eval.held_out = 4 and init.clean = 48 must be positive and leave some"},
+		{"too few images", nil, []string{"--set", "init.clean=48"}, "eval.held_out = 4 must be positive, init.clean = 48 not negative, and some must be left"},
 
 		config("malformed TOML", "[train\nlr = 1", "mine.toml: line 1, column 7: toml: expected ']' to close table name"),
 		config("no TOML at all", "\xff\xfe\x00", "mine.toml: line 1, column 1"),

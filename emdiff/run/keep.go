@@ -57,7 +57,9 @@ func (c *checkpoint) begin(o TrainOptions) (s checkpointState, ok bool, err erro
 }
 
 // settle removes what comes after the checkpoint that a run has gone on from, and what a crash left behind.
-func (c *checkpoint) settle(s checkpointState) error { return errors.Join(c.tidy(s), c.forget(s.State)) }
+func (c *checkpoint) settle(s checkpointState) error {
+	return errors.Join(c.tidy(s), c.forget(s.State))
+}
 
 // goBack makes the checkpoint kept at the end of a round the newest.
 func (c checkpoint) goBack(round int, newest checkpointState, log io.Writer) (s checkpointState, err error) {

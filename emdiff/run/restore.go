@@ -7,7 +7,9 @@ import (
 	"io"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"emdiff/emdiff/data"
@@ -252,12 +254,9 @@ func (r *restorer) image(ctx context.Context, images *data.Set, i, place int, ta
 	if err != nil {
 		return err
 	}
-	var mask []float32
-	if r.o.Masks != "" {
-		one := images.Subset([]int{i})
-		if mask, err = data.OpenMasks(r.o.Masks, one); err != nil {
-			return err
-		}
+	mask, err := r.mask(images, i)
+	if err != nil {
+		return err
 	}
 	c, err := r.camera(images.H, images.W, mask)
 	if err != nil {
@@ -282,6 +281,44 @@ func (r *restorer) image(ctx context.Context, images *data.Set, i, place int, ta
 	fmt.Fprintf(r.o.Log, "%-40s %4dx%-4d  misfit %.3f  spread %.4f  %.1f s\n", name, images.W, images.H, misfit, spread, time.Since(start).Seconds())
 	return nil
 }
+
+// mask reads the mask of image i; nil without masks. Those of a folder are found by name and read when it is their turn, so
+// that they may have as many sizes as the images.
+func (r *restorer) mask(images *data.Set, i int) ([]float32, error) {
+	if r.o.Masks == "" {
+		return nil, nil
+	}
+	file, one := r.o.Masks, images
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		if r.maskFiles == nil {
+			names, err := data.Files(r.o.Masks)
+			if err != nil {
+				return nil, err
+			}
+			r.maskFiles = map[string]string{}
+			for _, name := range names {
+				r.maskFiles[withoutExtension(name)] = name
+			}
+		}
+		image := images.Origin(i).Path
+		name, ok := r.maskFiles[withoutExtension(image)]
+		if !ok {
+			return nil, fmt.Errorf("--masks %s holds no mask for %s: add one of that name, or leave the image out", r.o.Masks, image)
+		}
+		file, one = filepath.Join(r.o.Masks, filepath.FromSlash(name)), images.Subset([]int{i})
+	}
+	masks, err := data.OpenMasks(file, one)
+	if err != nil {
+		return nil, err
+	}
+	hw := images.H * images.W
+	if len(masks) == hw {
+		return masks, nil
+	}
+	return masks[i*hw : (i+1)*hw], nil
+}
+
+func withoutExtension(name string) string { return strings.TrimSuffix(name, path.Ext(name)) }
 
 // draw makes the draws of one image and their mean misfit.
 func (r *restorer) draw(ctx context.Context, c *restoreCamera, y []float32, place int, task Task) (draws []float32, misfit float64, err error) {

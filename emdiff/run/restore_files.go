@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,9 +54,9 @@ type outputNames struct {
 
 // outputs names the files of image i, and refuses those that another image has or, unless they may be overwritten, that exist.
 func (r *restorer) outputs(images *data.Set, i int, name string) (outputNames, error) {
-	stem := strings.TrimSuffix(name, path.Ext(name))
+	stem := withoutExtension(name)
 	if base, _, many := strings.Cut(name, "#"); many {
-		stem = fmt.Sprintf("%s-%05d", strings.TrimSuffix(base, path.Ext(base)), images.Origin(i).Index)
+		stem = fmt.Sprintf("%s-%05d", withoutExtension(base), images.Origin(i).Index)
 	}
 	extension := "." + string(images.Origin(i).Written())
 	names := outputNames{mean: stem + extension, stdPicture: stem + "-std.png", stdArray: stem + "-std.npy"}
