@@ -108,7 +108,7 @@ func TestBadInputOfTrainingIsOneSentence(t *testing.T) {
 			return picture
 		}), []string{"--data", "set", "--channels", "1"}, "00.png: is a 16-bit colour image where grey is expected: give grey images, or ask with --grey"},
 		{"a missing data file", nil, []string{"--data", "none.idx"}, "none.idx"},
-		{"too few images", nil, []string{"--set", "init.clean=48"}, "eval.held_out = 4 must be positive, init.clean = 48 not negative, and some must be left"},
+		{"too few images", nil, []string{"--set", "init.clean=48"}, "images holds 48 images: eval.held_out = 4 must be positive, init.clean = 48 not negative, and some must be left to learn from"},
 
 		config("malformed TOML", "[train\nlr = 1", "mine.toml: line 1, column 7: toml: expected ']' to close table name"),
 		config("no TOML at all", "\xff\xfe\x00", "mine.toml: line 1, column 1"),
@@ -123,7 +123,7 @@ func TestBadInputOfTrainingIsOneSentence(t *testing.T) {
 		set("train.lr=1\nfoo=2", `--set "train.lr=1\nfoo=2": want key=value`),
 		set("train.speed=3", `there is no setting "train.speed": check its spelling`),
 		set("task.sigma=-1", "task.sigma = -1: the noise level must lie in [0, 10]"),
-		set("task.sigma=nan", "task.sigma = NaN must be a finite number"),
+		set("task.sigma=nan", "task.sigma = NaN must be a finite number: it says how much noise to simulate"),
 		set("task.sigma=inf", "task.sigma = +Inf must be a finite number"),
 		set("task.masked=1.5", "task.masked = 1.5: the hidden fraction must lie between 0 and 1", "task.name=inpaint"),
 		set("task.blur_size=4", "task.blur_size = 4, task.blur_std = 1: the size must be odd", "task.name=deblur", "task.blur_std=1"),

@@ -102,8 +102,10 @@ type restorer struct {
 	// kernelPath is the file of the kernel, empty without.
 	kernelPath string
 	cameras    map[[2]int]*restoreCamera // by height and width; masks have theirs made anew for each image
-	written    map[string]string         // outputs, and the inputs they are from
-	record     restoreRecord
+	// maskFiles are the files of a folder of masks, by their names without extension.
+	maskFiles map[string]string
+	written   map[string]string // outputs, and the inputs they are from
+	record    restoreRecord
 }
 
 // configure settles task, sampler and kernel: those of the run, unless the options say otherwise.
