@@ -42,7 +42,7 @@ func (o TrainOptions) checkKeep() error {
 }
 
 // begin returns the checkpoint from which a run goes on; ok is false when there is none. With a round it is the one kept
-// at that round's end, which from then on is the newest. What comes after it is removed, as is what a crash left behind.
+// at that round's end, which from then on is the newest; settle removes what comes after it, and what a crash left behind.
 func (c *checkpoint) begin(o TrainOptions) (s checkpointState, ok bool, err error) {
 	if s, ok, err = c.read(); err != nil {
 		return s, ok, err
@@ -56,7 +56,15 @@ func (c *checkpoint) begin(o TrainOptions) (s checkpointState, ok bool, err erro
 	if !ok {
 		return s, false, nil
 	}
-	return s, true, errors.Join(c.tidy(s), c.forget(s.State))
+	return s, true, nil
+}
+
+// settle removes what does not belong to the checkpoint that begin returned, once that has been restored.
+func (c checkpoint) settle(s checkpointState) error {
+	if err := c.tidy(s); err != nil {
+		return err
+	}
+	return c.forget(s.State)
 }
 
 // goBack makes the checkpoint kept at the end of a round the newest.

@@ -104,6 +104,9 @@ func Train(ctx context.Context, o TrainOptions) error {
 		if _, err := em.Resume(); err != nil {
 			return fmt.Errorf("%s: %w: restore the folder from a copy, or start a new run", folder.Path("state"), err)
 		}
+		if err := store.settle(saved); err != nil {
+			return err
+		}
 	}
 	if err := TruncateStats(folder.Path("stats.jsonl"), saved.Records); err != nil {
 		return err
