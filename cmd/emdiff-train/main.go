@@ -31,6 +31,8 @@ type flags struct {
 	Sigma        *float64         `placeholder:"S" help:"Standard deviation of the noise where black is -1 and white is 1. Default with --measurements: estimated from them."`
 	Clean        string           `placeholder:"PATH" help:"Clean images to start from, beside --measurements, if there are any."`
 	Patch        int              `placeholder:"PIXELS" help:"Learn from squares of this size, cut out of larger images."`
+	Limit        int              `placeholder:"N" help:"Learn from N images at most."`
+	Shuffle      bool             `help:"Take those from everywhere, by seed, instead of the first."`
 	Crop         int              `placeholder:"PIXELS" help:"Keep the centre square of each image (CelebA: 178, 140 or 128)."`
 	Size         int              `placeholder:"PIXELS" help:"Resize each image to a square."`
 	Channels     int              `placeholder:"1|3" help:"Make all images grey or colour."`
@@ -133,6 +135,8 @@ func (f flags) override(s *run.Settings) {
 	if f.Sigma != nil {
 		s.Task.Sigma = *f.Sigma
 	}
+	set(&s.Data.Limit, f.Limit)
+	set(&s.Data.Shuffle, f.Shuffle)
 	set(&s.Data.Crop, f.Crop)
 	set(&s.Data.Size, f.Size)
 	set(&s.Data.Channels, f.Channels)

@@ -15,7 +15,7 @@ func loadImages(s Settings) (whole *data.Set, images learn.Images, err error) {
 	if err := s.Data.validate(); err != nil {
 		return nil, images, err
 	}
-	if whole, err = s.Data.open(); err != nil {
+	if whole, err = s.open(); err != nil {
 		return nil, images, err
 	}
 	held, clean := s.heldOut(whole.Len()), s.Init.Clean

@@ -56,9 +56,9 @@ func (c *checkpoint) begin(o TrainOptions) (s checkpointState, ok bool, err erro
 	return s, ok, nil
 }
 
-// settle removes what comes after the checkpoint that a run has gone on from, and what a crash left behind.
-func (c *checkpoint) settle(s checkpointState) error {
-	return errors.Join(c.tidy(s), c.forget(s.State))
+// settle removes what comes after the checkpoint that a run has gone on from, once that was restored, and what a crash left.
+func (c checkpoint) settle(s checkpointState) error {
+	return inTurn(func() error { return c.tidy(s) }, func() error { return c.forget(s.State) })
 }
 
 // goBack makes the checkpoint kept at the end of a round the newest.
@@ -147,5 +147,7 @@ func (c checkpoint) forget(s learn.State) error {
 
 // wentBack leaves pictures and weights as they were at the end of the round that the run has gone back to.
 func (r *reporter) wentBack() error {
-	return errors.Join(r.draw(), writeWeights(r.folder, r.em.Network(), r.settings, r.images.Held.H, r.images.Held.W))
+	return inTurn(r.draw, func() error {
+		return writeWeights(r.folder, r.em.Network(), r.settings, r.images.Held.H, r.images.Held.W)
+	})
 }

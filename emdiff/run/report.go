@@ -153,7 +153,7 @@ PSNR on %d held-out images, dB
 	}
 	fmt.Fprintf(r.log, "\npictures    %s, %s\nreport      %s\nweights     %s\ntime        %.0f s\n", r.folder.Path("reconstructions.png"),
 		r.folder.Path("generated.png"), r.folder.Path(reportName), r.folder.Path(weightsName), result.Seconds)
-	return errors.Join(r.stats.Append("done", fields(result)), writeReport(r.folder))
+	return inTurn(func() error { return r.stats.Append("done", fields(result)) }, func() error { return writeReport(r.folder) })
 }
 
 // row prints one line of the table of rounds.

@@ -239,8 +239,8 @@ func (r *restorer) all(ctx context.Context, inputs []restoreInput) (err error) {
 	if done == 0 {
 		return err
 	}
-	if writeErr := r.writeRecord(); writeErr != nil {
-		return errors.Join(err, writeErr)
+	if recordErr := r.writeRecord(); err == nil {
+		err = recordErr
 	}
 	if err == nil {
 		fmt.Fprintf(r.o.Log, "restored    %d images into %s\n", done, r.o.Out)

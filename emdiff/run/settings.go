@@ -29,7 +29,7 @@ type Settings struct {
 }
 
 // DataSettings chooses the images: clean ones whose measurements are simulated (Path), or the user's measurements, with what
-// is known of their camera. From Part on they are data.OpenOptions.
+// is known of their camera. From Shuffle on they are data.OpenOptions.
 type DataSettings struct {
 	Path         string `toml:"path"`         // file or folder of clean images; empty = the embedded Fashion-MNIST images
 	Expect       string `toml:"expect"`       // the data set that a preset is for: it must be given with Path
@@ -40,6 +40,7 @@ type DataSettings struct {
 	Clean        string `toml:"clean"`        // file or folder of clean images, if the user has any, beside Measurements
 	Patch        int    `toml:"patch"`        // learn from squares of so many pixels, cut out of larger images; 0 = whole images
 	Limit        int    `toml:"limit"`        // measurements to learn from; 0 = all that are not held out or clean
+	Shuffle      bool   `toml:"shuffle"`      // take the images for limit from everywhere, by seed, instead of the first ones
 	Part         string `toml:"part"`
 	Crop         int    `toml:"crop"`
 	Size         int    `toml:"size"`
@@ -60,17 +61,23 @@ func (d DataSettings) options() data.OpenOptions {
 		Range: d.Range, Layout: d.Layout, Array: d.Array}
 }
 
-// open reads the measurements or the clean images to measure.
-func (d DataSettings) open() (*data.Set, error) {
+// open reads the measurements or the clean images to measure; of a limited number only as many as are needed.
+func (s Settings) open() (*data.Set, error) {
+	d := s.Data
+	o := d.options()
+	o.Shuffle, o.Seed = d.Shuffle, s.Seed
+	if d.Limit > 0 && d.Patch == 0 {
+		o.Limit = d.Limit + s.Eval.HeldOut + s.Init.Clean
+	}
 	switch {
 	case d.measured():
-		return d.options().Open(d.Measurements)
+		return o.Open(d.Measurements)
 	case d.Path != "":
-		return d.options().Open(d.Path)
+		return o.Open(d.Path)
 	case d.Expect != "":
 		return nil, fmt.Errorf("these settings are for %s: say with --data where it is, or choose a preset that needs no data, like quick", d.Expect)
 	}
-	return d.options().Embedded()
+	return o.Embedded()
 }
 
 // validate refuses settings that contradict each other.
