@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"cmd":                  {}, // tests of the commands as processes
 	"cmd/internal/cli":     {},
 	"cmd/internal/device":  {"kernels", "kernels/ref", "kernels/host", "kernels/cuda", "gpu", "gpu/cudrv", "gpu/emu"},
+	"docs/tutorial":        {"emdiff/data", "emdiff/metric"},
 	"cmd/emdiff-train":     {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},
 	"cmd/emdiff-ptx":       {"cmd/internal/cli", "kernels/cuda/inspect"},
 	"cmd/emdiff-sample":    {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 			err = os.Chmod(bin, 0o755)
 		}
 		if err == nil {
-			build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./emdiff-train", "./emdiff-sample")
+			build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./emdiff-train", "./emdiff-sample", "./emdiff-restore")
 			build.Stderr = os.Stderr
 			err = build.Run()
 		}

@@ -194,6 +194,9 @@ func (s *Settings) fill(images learn.Images) (estimated string, err error) {
 	if s.Task.Sigma, err = physics.EstimateSigma(train.Pixels, train.Len(), train.H, train.W, train.C, trainMasks(images)); err != nil {
 		return "", fmt.Errorf("the noise of %s cannot be estimated (%w): give it with --sigma, on the scale where black is -1 and white is 1", train.Source, err)
 	}
+	if s.Task.Sigma == 0 {
+		return "", fmt.Errorf("the images in %s show no noise at all: give it with --sigma, on the scale where black is -1 and white is 1", train.Source)
+	}
 	return fmt.Sprintf("sigma %.4f was estimated from the measurements (black -1, white 1); --sigma says it if you know better", s.Task.Sigma), nil
 }
 

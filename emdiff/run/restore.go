@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path"
@@ -59,6 +60,9 @@ func (o RestoreOptions) check() error {
 	case o.Out == "" && !o.DryRun:
 		return fmt.Errorf("there is nowhere to write to: give --out")
 	}
+	if info, err := os.Stat(o.Out); o.Out != "" && (err == nil && !info.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist)) {
+		return fmt.Errorf("--out %s cannot be a folder of images: give a folder, or one that does not exist", o.Out)
+	}
 	return nil
 }
 
@@ -84,28 +88,31 @@ func Restore(ctx context.Context, o RestoreOptions) error {
 	if err != nil {
 		return err
 	}
+	w, err := r.survey(inputs)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(o.Log, "prior       %s, %dx%dx%d\ntask        %s\nsampler     %s, %d draws of each image, seed %d\ndevice      %s\n",
 		p.path, p.h, p.w, p.c, describeTask(r.task, o.Masks, r.kernelPath), r.sampler.Sampler, o.Draws, o.Seed, o.Set.Name())
 	if o.DryRun {
-		return r.dryRun(inputs)
+		return r.dryRun(w)
 	}
-	return r.all(ctx, inputs)
+	return r.all(ctx, inputs, w)
 }
 
 // restorer is the work of a Restore.
 type restorer struct {
-	o       RestoreOptions
-	prior   *prior
-	task    learn.TaskConfig
-	sampler learn.SamplerConfig
-	kernel  *data.Kernel
-	// kernelPath is the file of the kernel, empty without.
-	kernelPath string
+	o          RestoreOptions
+	prior      *prior
+	task       learn.TaskConfig
+	sampler    learn.SamplerConfig
+	kernel     *data.Kernel
+	kernelPath string                    // of the kernel, empty without
+	maskFiles  map[string]string         // files of a folder of masks, by their names without extension
 	cameras    map[[2]int]*restoreCamera // by height and width; masks have theirs made anew for each image
-	// maskFiles are the files of a folder of masks, by their names without extension.
-	maskFiles map[string]string
-	written   map[string]string // outputs, and the inputs they are from
-	record    restoreRecord
+	names      []outputNames             // of all images, in their order
+	written    map[string]string         // outputs, and the inputs they are from
+	record     restoreRecord
 }
 
 // configure settles task, sampler and kernel: those of the run, unless the options say otherwise.
@@ -214,11 +221,8 @@ func (r *restorer) camera(h, w int, mask []float32) (*restoreCamera, error) {
 }
 
 // all restores every input and writes restore.json at the end, also when ctx ended.
-func (r *restorer) all(ctx context.Context, inputs []restoreInput) (err error) {
-	if err := os.MkdirAll(r.o.Out, 0o777); err != nil {
-		return fmt.Errorf("--out %s cannot be made: %w: give another folder", r.o.Out, cause(err))
-	}
-	task := r.o.Progress.Start("restore", len(inputs)*r.o.Draws)
+func (r *restorer) all(ctx context.Context, inputs []restoreInput, w work) (err error) {
+	task := r.o.Progress.Start("restore", w.images*r.o.Draws)
 	done := 0
 	for _, in := range inputs {
 		var images *data.Set
@@ -251,11 +255,7 @@ func (r *restorer) all(ctx context.Context, inputs []restoreInput) (err error) {
 // image restores image i of a set, the place-th of all.
 func (r *restorer) image(ctx context.Context, images *data.Set, i, place int, task Task) error {
 	start := time.Now()
-	name := imageName(images, i)
-	names, err := r.outputs(images, i, name)
-	if err != nil {
-		return err
-	}
+	name, names := imageName(images, i), r.names[place]
 	mask, err := r.mask(images, i)
 	if err != nil {
 		return err
@@ -405,31 +405,49 @@ func meanAndStd(draws []float32, length int) (mean, std []float32) {
 	return mean, std
 }
 
-// dryRun says what there is to do.
-func (r *restorer) dryRun(inputs []restoreInput) error {
-	images, calls := 0, 0
+// work is what there is to do.
+type work struct{ images, calls int } // calls of the network for one image or patch
+
+// survey looks at all images, masks and outputs before anything is computed, so that what is wrong with the last file does
+// not show after hours.
+func (r *restorer) survey(inputs []restoreInput) (w work, err error) {
 	for _, in := range inputs {
-		set, err := in.open()
+		images, err := in.open()
 		if err != nil {
-			return err
+			return w, err
 		}
-		c, err := r.camera(set.H, set.W, r.blankMask(set))
+		c, err := r.camera(images.H, images.W, r.blankMask(images))
 		if err != nil {
-			return fmt.Errorf("%s: %w", imageName(set, 0), err)
+			return w, fmt.Errorf("%s: %w", imageName(images, 0), err)
 		}
 		patches := 1
 		if c.tiled != nil {
 			patches = c.tiled.Patches()
 		}
-		images += set.Len()
-		calls += set.Len() * r.o.Draws * patches * c.sampler.NFE()
+		for i := range images.Len() {
+			names, err := r.outputs(images, i, imageName(images, i))
+			if err != nil {
+				return w, err
+			}
+			if _, err := r.mask(images, i); err != nil {
+				return w, err
+			}
+			r.names = append(r.names, names)
+		}
+		w.images += images.Len()
+		w.calls += images.Len() * r.o.Draws * patches * c.sampler.NFE()
 	}
+	return w, nil
+}
+
+// dryRun says what there is to do.
+func (r *restorer) dryRun(w work) error {
 	speed, err := learn.Measure(r.o.Set, r.prior.settings.Config, learn.Images{Train: &data.Set{H: r.prior.h, W: r.prior.w, C: r.prior.c}})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(r.o.Log, "images      %d\nwork        %d denoiser calls of %.2f ms: about %v\n", images, calls, 1e3*speed.Denoise.Seconds(),
-		(time.Duration(calls) * speed.Denoise).Round(time.Second))
+	fmt.Fprintf(r.o.Log, "images      %d\nwork        %d denoiser calls of %.2f ms: about %v\n", w.images, w.calls, 1e3*speed.Denoise.Seconds(),
+		(time.Duration(w.calls) * speed.Denoise).Round(time.Second))
 	return nil
 }
 
