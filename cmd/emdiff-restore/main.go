@@ -24,7 +24,7 @@ type flags struct {
 	Sigma      *float64 `placeholder:"S" help:"Standard deviation of the noise where black is -1 and white is 1. Default: that of the run."`
 	Masks      string   `placeholder:"PATH" help:"Which pixels were measured (white) and which not (black): a file for all, or a folder with a file for each, of the same name."`
 	Kernel     string   `placeholder:"FILE" help:"Point-spread function of the camera: an image, .npy, or text file with odd sides."`
-	Sampler    string   `placeholder:"NAME" help:"reverse-sde (noise alone), split-gibbs, pmc-pnp, pmc-red or dps. Default: as the run did."`
+	Sampler    string   `placeholder:"NAME" help:"reverse-sde (noise alone), split-gibbs, pmc-pnp, pmc-red or dps, with settings that suit most images. Default: as the run did."`
 	Steps      int      `default:"0" help:"Steps of the sampler; 0 = as many as the run used."`
 	Seed       uint64   `default:"1" help:"Seed of everything random."`
 	Batch      int      `default:"64" help:"Images or patches that the network sees at once. Does not change results."`

@@ -122,12 +122,6 @@ func (r *restorer) configure() error {
 	if r.o.Sigma != nil {
 		r.task.Sigma = *r.o.Sigma
 	}
-	if r.o.Sampler != "" {
-		r.sampler.Sampler = r.o.Sampler
-	}
-	if r.o.Steps > 0 {
-		r.sampler.Steps = r.o.Steps
-	}
 	if r.o.Reading.Range == "" {
 		r.o.Reading.Range = s.Data.Range
 	}
@@ -149,8 +143,8 @@ func (r *restorer) configure() error {
 			return err
 		}
 	}
-	if r.task.Name != "denoise" && r.sampler.Sampler == "reverse-sde" {
-		r.sampler = gibbsFor(r.sampler)
+	if err := r.chooseSampler(s.Task.Name); err != nil {
+		return err
 	}
 	config := s.Config
 	config.Task, config.EStep, config.Train.Ambient, config.EM.AlphaFirst = r.task, r.sampler, false, 1
@@ -161,12 +155,22 @@ func (r *restorer) configure() error {
 	return config.Validate(camera)
 }
 
-// gibbsFor replaces the sampler of a run that learned from noisy images by one that can do every task.
-func gibbsFor(s learn.SamplerConfig) learn.SamplerConfig {
-	d := posterior.DefaultSplitGibbs()
-	s.Sampler, s.Steps, s.Inner = "split-gibbs", d.Iterations, d.Steps
-	s.RhoMax, s.RhoMin, s.RhoDecay, s.SigmaMin = d.RhoMax, d.RhoMin, d.Decay, min(s.SigmaMin, d.SigmaMin)
-	return s
+// chooseSampler takes the one that was asked for, or else that of the run; where the run had another task, reverse-sde gives way
+// to split-gibbs, which can do every task.
+func (r *restorer) chooseSampler(trained string) (err error) {
+	name := r.o.Sampler
+	if name == "" && r.task.Name != trained && r.sampler.Sampler == "reverse-sde" {
+		name = "split-gibbs"
+	}
+	if name != "" && name != r.sampler.Sampler {
+		if r.sampler, err = learn.DefaultSampler(name, r.o.Batch); err != nil {
+			return fmt.Errorf("--sampler %s: %w", name, err)
+		}
+	}
+	if r.o.Steps > 0 {
+		r.sampler.Steps = r.o.Steps
+	}
+	return nil
 }
 
 // restoreCamera is what images of one size share.

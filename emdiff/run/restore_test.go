@@ -166,14 +166,16 @@ func TestEveryTaskCanBeRestoredUnderOnePrior(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(in, "m", "a.png"), b.Bytes(), 0o666))
 	require.NoError(t, os.WriteFile(filepath.Join(in, "psf.txt"), []byte("0 1 2\n1 4 1\n3 1 0\n"), 0o666))
 	for name, change := range map[string]func(o *RestoreOptions){
-		"masks": func(o *RestoreOptions) { o.Masks = filepath.Join(in, "m") },
+		"split-gibbs": func(o *RestoreOptions) { o.Masks = filepath.Join(in, "m") }, // the run's own sampler is for noise alone
+		"dps":         func(o *RestoreOptions) { o.Sampler, o.Steps = "dps", 4 },
+		"pmc-red":     func(o *RestoreOptions) { o.Sampler, o.Steps, o.Masks = "pmc-red", 4, filepath.Join(in, "m") },
 	} {
 		o := restoreOptions(t, prior, filepath.Join(in, "y"))
 		var log bytes.Buffer
 		o.Log = &log
 		change(&o)
 		require.NoError(t, Restore(context.Background(), o), name)
-		assert.Contains(t, log.String(), "split-gibbs", "the run's own sampler is for noise alone")
+		assert.Contains(t, log.String(), "sampler     "+name)
 		assert.FileExists(t, filepath.Join(o.Out, "a.png"))
 	}
 }
