@@ -158,6 +158,15 @@ func (g *GaussianBlur) PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw)
 	g.turn(x, zs, g.in, false)
 }
 
+// LogDet adds up the singular values.
+func (g *GaussianBlur) LogDet(r, sigmaY float64) []float64 {
+	sum := 0.0
+	for _, s := range g.singular {
+		sum += logVariance(r, sigmaY, s*s)
+	}
+	return repeat(float64(g.c)*sum, g.batch.N)
+}
+
 // whiten returns the gains for the noise of p. They are kept: a sampler comes back with the same few noises.
 func (g *GaussianBlur) whiten(p GaussianDraw) whitened {
 	key := noise{sigmaY: p.SigmaY}

@@ -31,7 +31,7 @@ type Batch struct {
 // images of H*W*C values (NHWC), where N is that of the selected batch; all operators here keep the shape.
 //
 // An Operator is stateful (Select) and has work buffers on its Set: use it from one goroutine, in the order of the
-// Set's queue. No method waits for the device.
+// Set's queue. No method waits for the device but LogDet, where the number of measured values is the image's own.
 type Operator interface {
 	// Name is the word for it in settings and reports: "denoise", "inpaint", "blur".
 	Name() string
@@ -51,6 +51,9 @@ type Operator interface {
 	//
 	// or the S of p.Compensate. x may be z. Draws are keyed by p.Random and the ids of the batch.
 	PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw)
+	// LogDet returns log det(r^2 A A^T + LikelihoodSigma(sigmaY)^2 I) over the measured values of each image of the batch:
+	// with the misfit, the likelihood of y under N(A z, r^2 A A^T + S).
+	LogDet(r, sigmaY float64) []float64
 	// Restrict sets the entries of y that are not measured to 0, in place.
 	Restrict(y kernels.Buffer)
 	// InverseCount holds 1/m for each image of the batch, m its number of measured values: the weight that turns a sum
@@ -84,6 +87,21 @@ func (p GaussianDraw) noise(g float64) float64 {
 func (p GaussianDraw) kernel(g kernels.Gain, noise float64) kernels.GaussianPosterior {
 	return kernels.GaussianPosterior{Gain: g, SigmaY: float32(noise), R: float32(p.R),
 		Temperature: float32(p.Temperature), Random: p.Random}
+}
+
+// logVariance is the logarithm of the variance of y, x integrated out, along a singular vector of gain squared g2.
+func logVariance(r, sigmaY, g2 float64) float64 {
+	s := LikelihoodSigma(sigmaY)
+	return math.Log(r*r*g2 + s*s)
+}
+
+// repeat returns n copies of v.
+func repeat(v float64, n int) []float64 {
+	all := make([]float64, n)
+	for i := range all {
+		all[i] = v
+	}
+	return all
 }
 
 // frame is what all operators have in common: a shape, a batch, and that every value is measured.
