@@ -19,6 +19,7 @@ func LikelihoodSigma(sigmaY float64) float64 { return math.Max(sigmaY, MinSigmaY
 const (
 	StreamMask    uint32 = 0x70687900 + iota // which pixels RandomInpaint hides
 	StreamMeasure                            // the noise of Measure
+	StreamProbe                              // the probes of PSF.LogDet and PSF.NormSquared
 )
 
 // Batch names the images that an operator works on: image i of a buffer has the global id IDs[i].

@@ -168,7 +168,7 @@ func TestPosteriorGaussianMeanIsTheClosedForm(t *testing.T) {
 func TestLogDetIsThatOfTheDenseMatrix(t *testing.T) {
 	set := openSet(t)
 	for _, s := range sizes[:2] {
-		for _, op := range operators(t, set, s.h, s.w, s.c, s.taps) {
+		for _, op := range operators(t, set, s.h, s.w, s.c, s.taps)[:4] { // that of a PSF is an estimate
 			ids := []int32{40, 2, 7}
 			for _, d := range []GaussianDraw{{SigmaY: .2, R: .5}, {SigmaY: .05, R: 1}, {SigmaY: 0, R: .1}, {SigmaY: .3}} {
 				op.Select(batchOf(set, ids...))
