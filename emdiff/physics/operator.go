@@ -34,7 +34,7 @@ type Batch struct {
 // An Operator is stateful (Select) and has work buffers on its Set: use it from one goroutine, in the order of the
 // Set's queue. No method waits for the device but LogDet, where the number of measured values is the image's own.
 type Operator interface {
-	// Name is the word for it in settings and reports: "denoise", "inpaint", "blur".
+	// Name is the word for it in settings and reports: "denoise", "inpaint", "blur", "psf".
 	Name() string
 	// Shape returns height, width and channels of x and y.
 	Shape() (h, w, c int)

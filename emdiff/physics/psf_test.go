@@ -215,10 +215,10 @@ func TestPSFDrawsFollowTheDenseLaw(t *testing.T) {
 		{GaussianDraw{SigmaY: .3, R: 1, Compensate: true}, 5e-3},
 		{GaussianDraw{SigmaY: .01, R: .2, Compensate: true}, .2},
 		{GaussianDraw{SigmaY: .01, R: 1}, 1e-3},
-		{GaussianDraw{SigmaY: 0, R: .2}, 2e-3},
-		{GaussianDraw{SigmaY: .01, R: 1, Compensate: true}, .2},
+		{GaussianDraw{SigmaY: 0, R: .1}, 1e-3},
+		{GaussianDraw{SigmaY: .01, R: .5, Compensate: true}, .2},
 	}
-	for c, count := range map[int]int{1: len(cases), 2: 7} { // the last ones take thousands of products
+	for c, count := range map[int]int{1: len(cases), 2: 6} { // the last ones take thousands of products
 		p := openPSF(t, set, 6, 5, c)
 		a := dense(set, p, 0)
 		for _, k := range cases[:count] {
@@ -233,7 +233,7 @@ func TestPSFDrawsFollowTheDenseLaw(t *testing.T) {
 
 func TestPSFDrawsAreSpreadByTheirLaw(t *testing.T) {
 	set := openSet(t)
-	const h, w, c, chains = 6, 5, 1, 3000
+	const h, w, c, chains = 4, 3, 1, 1000
 	const n = h * w * c
 	p := openPSF(t, set, h, w, c)
 	a := dense(set, p, 0)
@@ -272,18 +272,15 @@ func TestPSFDrawsAreSpreadByTheirLaw(t *testing.T) {
 
 func TestPSFLogDetIsNearTheDenseOne(t *testing.T) {
 	set := openSet(t)
-	for _, c := range []int{1, 2} {
-		p := openPSF(t, set, 13, 12, c)
-		p.Select(batchOf(set, 3, 1))
-		a := dense(set, p, 0)
-		p.Select(batchOf(set, 3, 1))
-		for _, d := range []GaussianDraw{{SigmaY: .2, R: .5}, {SigmaY: .01, R: 1}, {SigmaY: 0, R: 1}} {
-			want, got := logDet(a, d.R, d.SigmaY), p.LogDet(d.R, d.SigmaY)
-			require.Len(t, got, 2)
-			assert.Equal(t, got[0], got[1])
-			t.Logf("sigma_y %g, R %g: %.6g instead of %.6g, %.2g for each value", d.SigmaY, d.R, got[0], want, (got[0]-want)/float64(p.len()))
-			assert.InDelta(t, want, got[0], .1*float64(p.len()))
-		}
+	p := openPSF(t, set, 11, 10, 2)
+	a := dense(set, p, 0)
+	p.Select(batchOf(set, 3, 1))
+	for _, d := range []GaussianDraw{{SigmaY: .2, R: .5}, {SigmaY: .01, R: 1}, {SigmaY: 0, R: 1}} {
+		want, got := logDet(a, d.R, d.SigmaY), p.LogDet(d.R, d.SigmaY)
+		require.Len(t, got, 2)
+		assert.Equal(t, got[0], got[1])
+		t.Logf("sigma_y %g, R %g: %.6g instead of %.6g, %.2g for each value", d.SigmaY, d.R, got[0], want, (got[0]-want)/float64(p.len()))
+		assert.InDelta(t, want, got[0], .1*float64(p.len()))
 	}
 }
 
