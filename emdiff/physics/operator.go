@@ -19,6 +19,7 @@ func LikelihoodSigma(sigmaY float64) float64 { return math.Max(sigmaY, MinSigmaY
 const (
 	StreamMask    uint32 = 0x70687900 + iota // which pixels RandomInpaint hides
 	StreamMeasure                            // the noise of Measure
+	StreamProbe                              // the probes of PSF.LogDet and PSF.NormSquared
 )
 
 // Batch names the images that an operator works on: image i of a buffer has the global id IDs[i].
@@ -31,9 +32,9 @@ type Batch struct {
 // images of H*W*C values (NHWC), where N is that of the selected batch; all operators here keep the shape.
 //
 // An Operator is stateful (Select) and has work buffers on its Set: use it from one goroutine, in the order of the
-// Set's queue. No method waits for the device.
+// Set's queue. No method waits for the device but LogDet, where the number of measured values is the image's own.
 type Operator interface {
-	// Name is the word for it in settings and reports: "denoise", "inpaint", "blur".
+	// Name is the word for it in settings and reports: "denoise", "inpaint", "blur", "psf".
 	Name() string
 	// Shape returns height, width and channels of x and y.
 	Shape() (h, w, c int)
@@ -53,7 +54,8 @@ type Operator interface {
 	//
 	// or the S of p.Compensate. x may be z. Draws are keyed by p.Random and the ids of the batch.
 	PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw)
-	// LogDet returns, for each image of the batch, log det(r^2 A A^T + s^2 I) over its measured values, s = LikelihoodSigma(sigmaY).
+	// LogDet returns log det(r^2 A A^T + LikelihoodSigma(sigmaY)^2 I) over the measured values of each image of the batch:
+	// with the misfit, the likelihood of y under N(A z, r^2 A A^T + S).
 	LogDet(r, sigmaY float64) []float64
 	// Restrict sets the entries of y that are not measured to 0, in place.
 	Restrict(y kernels.Buffer)
@@ -90,6 +92,21 @@ func (p GaussianDraw) kernel(g kernels.Gain, noise float64) kernels.GaussianPost
 		Temperature: float32(p.Temperature), Random: p.Random}
 }
 
+// logVariance is the logarithm of the variance of y, x integrated out, along a singular vector of gain squared g2.
+func logVariance(r, sigmaY, g2 float64) float64 {
+	s := LikelihoodSigma(sigmaY)
+	return math.Log(r*r*g2 + s*s)
+}
+
+// repeat returns n copies of v.
+func repeat(v float64, n int) []float64 {
+	all := make([]float64, n)
+	for i := range all {
+		all[i] = v
+	}
+	return all
+}
+
 // frame is what all operators have in common: a shape, a batch, and that every value is measured.
 type frame struct {
 	set      kernels.Set
@@ -116,18 +133,6 @@ func (f *frame) Select(b Batch) {
 }
 
 func (f *frame) PerImage() bool { return false }
-
-// LogDet is that of A = I on the measured values.
-func (f *frame) LogDet(r, sigmaY float64) []float64 {
-	s := LikelihoodSigma(sigmaY)
-	inverse := make([]float32, f.batch.N)
-	f.set.Download(inverse, f.invCount.Floats(f.batch.N))
-	out := make([]float64, f.batch.N)
-	for i, v := range inverse {
-		out[i] = math.Round(1/float64(v)) * math.Log(r*r+s*s)
-	}
-	return out
-}
 
 func (f *frame) Restrict(kernels.Buffer) {}
 

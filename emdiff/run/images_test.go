@@ -151,3 +151,20 @@ func TestLimitedDataAreTakenFromTheStartOrFromEverywhere(t *testing.T) {
 	assert.Less(t, highest(10, func(i int) string { return first.Origin(i).Path }), 13)
 	assert.Greater(t, highest(10, func(i int) string { return images.Train.Origin(i).Path }), 20)
 }
+
+func TestAPriorIsLearnedBehindAKernelOfTheUser(t *testing.T) {
+	dir, out := userFolder(t, 30, 28, 28), t.TempDir()
+	kernel := filepath.Join(dir, "psf.txt")
+	require.NoError(t, os.WriteFile(kernel, []byte("0 1 2\n1 4 1\n3 1 0\n"), 0o666))
+	var log bytes.Buffer
+	o := options(t, out, &log)
+	o.Settings = userSettings(t, dir, "task.name=deblur", "train.ambient=false", "estep.sampler=split-gibbs")
+	o.Settings.Data.Kernel = kernel
+	require.NoError(t, Train(context.Background(), o))
+	assert.Contains(t, log.String(), "deblur, kernel in "+kernel)
+	records, err := ReadStats(filepath.Join(out, "00001-quick", "stats.jsonl"))
+	require.NoError(t, err)
+	likelihood, ok := historyOf(records).last().Float("loglik_measurements")
+	assert.True(t, ok)
+	assert.Less(t, math.Abs(likelihood), 10.0)
+}
