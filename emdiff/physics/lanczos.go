@@ -32,25 +32,34 @@ func reads(n, taps int) [][]int {
 	return list
 }
 
-// gram returns A A^T v.
-func (s stencil) gram(v []float64) []float64 {
-	back, out := make([]float64, len(v)), make([]float64, len(v))
+// adjoint returns A^T v.
+func (s stencil) adjoint(v []float64) []float64 {
+	out := make([]float64, len(v))
 	for i, rows := range s.rows {
 		for j, cols := range s.cols {
 			at := v[i*s.w+j]
+			if at == 0 {
+				continue
+			}
 			for a, r := range rows {
 				for b, k := range s.kernel.RawRowView(a) {
-					back[r*s.w+cols[b]] += k * at
+					out[r*s.w+cols[b]] += k * at
 				}
 			}
 		}
 	}
+	return out
+}
+
+// apply returns A v.
+func (s stencil) apply(v []float64) []float64 {
+	out := make([]float64, len(v))
 	for i, rows := range s.rows {
 		for j, cols := range s.cols {
 			sum := 0.0
 			for a, r := range rows {
 				for b, k := range s.kernel.RawRowView(a) {
-					sum += k * back[r*s.w+cols[b]]
+					sum += k * v[r*s.w+cols[b]]
 				}
 			}
 			out[i*s.w+j] = sum
@@ -58,6 +67,9 @@ func (s stencil) gram(v []float64) []float64 {
 	}
 	return out
 }
+
+// gram returns A A^T v.
+func (s stencil) gram(v []float64) []float64 { return s.apply(s.adjoint(v)) }
 
 // lanczos returns the nodes and weights of the Gauss quadrature that A A^T and the start make of a function f:
 // start^T f(A A^T) start = |start|^2 sum of weights[i] f(nodes[i]), exact for polynomials up to degree 2 steps - 1.

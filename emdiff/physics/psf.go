@@ -15,10 +15,13 @@ import (
 //
 // From the singular vectors of the KH x KW matrix k = sum u_t v_t^T, A = sum B_H(u_t) (x) B_W(v_t) (x) I_C, B_n(u) the
 // matrix of the correlation of a line of n pixels: every term is two products with small matrices, and its adjoint two
-// with their transposes. The terms do not share singular vectors, so that draws need polynomials in A A^T: see
-// PosteriorGaussian for what they cost.
+// with their transposes. The terms do not share singular vectors. For images of up to denseLimit pixels A^T A is
+// decomposed as a whole, seconds once, which makes draws as exact and cheap as those of GaussianBlur; larger ones need
+// polynomials in A A^T: see PosteriorGaussian for what they cost.
 type PSF struct {
 	frame
+	limit  int    // of pixels
+	dense  *eigen // nil for large images, or until it is needed
 	terms  []basis
 	pixels stencil // one channel, on the host
 	norm   float64
@@ -48,7 +51,7 @@ func NewPSF(set kernels.Set, h, w, c int, kernel []float32, kh, kw int) (*PSF, e
 		return nil, fmt.Errorf("physics: a %dx%d point-spread function has no singular value decomposition: choose another", kh, kw)
 	}
 	work := func() *Scratch { return NewScratch(set) }
-	p := &PSF{frame: f, pixels: newStencil(h, w, k), dets: map[[2]float64]float64{}, plans: map[GaussianDraw]plan{},
+	p := &PSF{frame: f, limit: denseLimit, pixels: newStencil(h, w, k), dets: map[[2]float64]float64{}, plans: map[GaussianDraw]plan{},
 		half: work(), back: work(), work: work(),
 		white: work(), start: work(), residual: work(), u: work(), d: work(), sums: work()}
 	p.norm = p.pixels.normSquared()
@@ -129,9 +132,16 @@ func (p *PSF) gram(dst, src kernels.Buffer) {
 // NormSquared is an estimate by Lanczos' method, raised by normMargin: it exceeds the truth by at most that much.
 func (p *PSF) NormSquared() float64 { return p.norm }
 
-// LogDet is an estimate by stochastic Lanczos quadrature with probes that all images share: see quadrature for its
-// accuracy. The first call costs a few seconds for large images, further ones nothing.
+// LogDet is exact for small images, and an estimate by stochastic Lanczos quadrature with probes that all images share for
+// large ones: see quadrature for its accuracy. The first call costs seconds, further ones nothing.
 func (p *PSF) LogDet(r, sigmaY float64) []float64 {
+	if e := p.eigen(); e != nil {
+		det := 0.0
+		for _, l := range e.values {
+			det += logVariance(r, sigmaY, l)
+		}
+		return repeat(float64(p.c)*det, p.batch.N)
+	}
 	key := [2]float64{r, sigmaY}
 	det, ok := p.dets[key]
 	if !ok {
@@ -147,6 +157,9 @@ func (p *PSF) LogDet(r, sigmaY float64) []float64 {
 // Close frees the matrices.
 func (p *PSF) Close() {
 	p.frame.Close()
+	if p.dense != nil {
+		p.dense.close(p.set)
+	}
 	for _, s := range []*Scratch{p.half, p.back, p.work, p.white, p.start, p.residual, p.u, p.d, p.sums} {
 		s.Free()
 	}

@@ -29,12 +29,40 @@ func randomKernel() []float32 {
 	return k
 }
 
+// openPSF treats small images as it would large ones.
 func openPSF(t *testing.T, set kernels.Set, h, w, c int) *PSF {
 	t.Helper()
 	p, err := NewPSF(set, h, w, c, randomKernel(), psfH, psfW)
 	require.NoError(t, err)
 	t.Cleanup(p.Close)
+	p.limit = 0
 	return p
+}
+
+// The gain of a draw and, of white normals in place of the draw's own, its covariance, are the dense ones for every noise.
+func TestSmallImagesBehindAPSFAreDrawnExactly(t *testing.T) {
+	set := openSet(t)
+	for _, c := range []int{1, 2} {
+		p := openPSF(t, set, 6, 5, c)
+		p.limit = denseLimit
+		a := dense(set, p, 0)
+		n := p.len()
+		for _, d := range []GaussianDraw{{SigmaY: .3, R: .5}, {SigmaY: .3, R: .25, Compensate: true}, {SigmaY: .3, R: 1, Compensate: true},
+			{SigmaY: .01, R: 1, Compensate: true}, {SigmaY: 0, R: .1}, {SigmaY: 0, R: 1, Compensate: true}} {
+			law := denseLaw(a, d)
+			p.Select(batchOf(set, firstIDs(n)...))
+			unit := make([]float32, n*n)
+			for i := range n {
+				unit[i*n+i] = 1
+			}
+			x := set.Alloc(kernels.F32, n*n)
+			p.PosteriorGaussian(x, x, upload(set, unit), d)
+			for i, v := range download(set, x, n*n) {
+				require.InDelta(t, law.gain.At(i%n, i/n), float64(v), 2e-4*math.Max(1, mat.Max(law.gain)), "%+v", d)
+			}
+			assert.InDelta(t, logDet(a, d.R, d.SigmaY), p.LogDet(d.R, d.SigmaY)[0], 1e-3*float64(n))
+		}
+	}
 }
 
 func TestPSFEqualsItsDenseMatrix(t *testing.T) {
@@ -234,8 +262,15 @@ func TestPSFDrawsFollowTheDenseLaw(t *testing.T) {
 func TestPSFDrawsAreSpreadByTheirLaw(t *testing.T) {
 	set := openSet(t)
 	const h, w, c, chains = 4, 3, 1, 1000
-	const n = h * w * c
 	p := openPSF(t, set, h, w, c)
+	for _, p.limit = range []int{0, denseLimit} {
+		requireSpread(t, set, p, chains)
+	}
+}
+
+// requireSpread holds the moments of draws to their law.
+func requireSpread(t *testing.T, set kernels.Set, p *PSF, chains int) {
+	n := p.len()
 	a := dense(set, p, 0)
 	r := rand.New(rand.NewPCG(7, 8))
 	z, y := randoms(r, n), randoms(r, n)
@@ -257,14 +292,14 @@ func TestPSFDrawsAreSpreadByTheirLaw(t *testing.T) {
 			for k := range chains {
 				sum += float64(draws[k*n+i]) - mean.AtVec(i)
 			}
-			require.InDelta(t, 0, sum/chains, 5*math.Sqrt(vi/chains), "%+v mean %d", d, i)
+			require.InDelta(t, 0, sum/float64(chains), 5*math.Sqrt(vi/float64(chains)), "%+v mean %d", d, i)
 			for j := range i + 1 {
 				sum := 0.0
 				for k := range chains {
 					sum += (float64(draws[k*n+i]) - mean.AtVec(i)) * (float64(draws[k*n+j]) - mean.AtVec(j))
 				}
 				vij := law.cov.At(i, j)
-				require.InDelta(t, vij, sum/chains, 5*math.Sqrt((vi*law.cov.At(j, j)+vij*vij)/chains), "%+v covariance %d,%d", d, i, j)
+				require.InDelta(t, vij, sum/float64(chains), 5*math.Sqrt((vi*law.cov.At(j, j)+vij*vij)/float64(chains)), "%+v covariance %d,%d", d, i, j)
 			}
 		}
 	}
