@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,7 +59,11 @@ func (r *restorer) outputs(images *data.Set, i int, name string) (outputNames, e
 	if base, _, many := strings.Cut(name, "#"); many {
 		stem = fmt.Sprintf("%s-%05d", withoutExtension(base), images.Origin(i).Index)
 	}
-	extension := "." + string(images.Origin(i).Written())
+	origin := images.Origin(i)
+	extension := path.Ext(strings.SplitN(name, "#", 2)[0])
+	if usual := "." + string(origin.Written()); !strings.HasPrefix(strings.ToLower(extension), usual[:4]) { // .tif may stay
+		extension = usual
+	}
 	names := outputNames{mean: stem + extension, stdPicture: stem + "-std.png", stdArray: stem + "-std.npy"}
 	if r.o.SaveDraws {
 		for k := range r.o.Draws {
