@@ -4,13 +4,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -56,22 +52,11 @@ type flags struct {
 }
 
 func main() {
-	var f flags
-	kong.Parse(&f, kong.Name("emdiff-train"), cli.ExitCodes(),
-		kong.Description("Learn a clean diffusion prior from corrupted images by expectation-maximisation."),
-		kong.Vars{"presets": strings.Join(run.Presets(), ", "), "version": run.ThisProgram().String()})
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := f.run(ctx); err != nil {
-		if !errors.Is(err, run.ErrInterrupted) {
-			fmt.Fprintln(os.Stderr, "emdiff-train:", err)
-		}
-		stop()
-		os.Exit(1)
-	}
+	cli.Main(&flags{}, "emdiff-train", "Learn a clean diffusion prior from corrupted images by expectation-maximisation.", kong.Vars{"presets": strings.Join(run.Presets(), ", "), "version": run.ThisProgram().String()}, run.ErrInterrupted)
 }
 
-func (f flags) run(ctx context.Context) error {
+// Run does the work.
+func (f *flags) Run(ctx context.Context) error {
 	if f.List {
 		return run.List(os.Stdout, f.Out)
 	}
@@ -99,7 +84,7 @@ func (f flags) run(ctx context.Context) error {
 }
 
 // preset is the one that was asked for, or the one that fits the camera.
-func (f flags) preset() string {
+func (f *flags) preset() string {
 	switch {
 	case f.Preset != "":
 		return f.Preset
@@ -112,7 +97,7 @@ func (f flags) preset() string {
 }
 
 // camera replaces what a preset would simulate by what the user has; --config and --set may still change it.
-func (f flags) camera(s *run.Settings) {
+func (f *flags) camera(s *run.Settings) {
 	switch {
 	case f.Masks != "":
 		s.Task.Name = "inpaint"
@@ -125,7 +110,7 @@ func (f flags) camera(s *run.Settings) {
 }
 
 // override puts the flags that were given over the settings.
-func (f flags) override(s *run.Settings) {
+func (f *flags) override(s *run.Settings) {
 	set(&s.Data.Path, f.Data)
 	set(&s.Data.Measurements, f.Measurements)
 	set(&s.Data.Masks, f.Masks)

@@ -446,7 +446,10 @@ func (r *restorer) survey(inputs []restoreInput) (w work, err error) {
 
 // dryRun says what there is to do.
 func (r *restorer) dryRun(w work) error {
-	speed, err := learn.Measure(r.o.Set, r.prior.settings.Config, learn.Images{Train: &data.Set{H: r.prior.h, W: r.prior.w, C: r.prior.c}})
+	config := r.prior.settings.Config
+	config.Task, config.EStep = r.task, r.sampler
+	speed, err := learn.Measure(r.o.Set, config, learn.Images{Train: &data.Set{H: r.prior.h, W: r.prior.w, C: r.prior.c},
+		Camera: learn.Camera{Kernel: r.kernel}})
 	if err != nil {
 		return err
 	}

@@ -249,6 +249,10 @@ func TestADryRunOfRestoringCountsAndWritesNothing(t *testing.T) {
 	assert.Contains(t, log.String(), "images      2")
 	assert.Contains(t, log.String(), "36 denoiser calls", "3 draws of 3 steps: one patch, and three")
 	assert.NoDirExists(t, o.Out)
+
+	o.Kernel = filepath.Join(t.TempDir(), "psf.txt")
+	require.NoError(t, os.WriteFile(o.Kernel, []byte("0 1 2\n1 4 1\n3 1 0\n"), 0o666))
+	assert.NoError(t, Restore(context.Background(), o))
 }
 
 func TestAnInterruptedRestorationKeepsWhatIsFinished(t *testing.T) {
