@@ -34,7 +34,7 @@ type flags struct {
 	Seed       *uint64          `help:"Seed of everything random."`
 	Out        string           `default:"runs" help:"Folder that receives the numbered run folders."`
 	Resume     string           `placeholder:"RUN" help:"Continue the run in this folder, with the settings it began with."`
-	OtherLevel bool             `help:"With --resume: continue even if the run began on another kernel level, which rounds differently."`
+	OtherLevel bool             `help:"With --resume: continue even if the run began on another kernel level, which rounds differently, or with another tuning table."`
 	Device     string           `default:"auto" help:"Where to compute: auto, host, cuda, or emu: the CUDA kernels on an emulated GPU, slow, for tests. auto takes a GPU if it can."`
 	Threads    int              `default:"0" help:"Threads of the host; 0 = all cores. Does not change results."`
 	DryRun     bool             `help:"Print what the run would cost, and stop."`
@@ -72,7 +72,7 @@ func (f flags) run(ctx context.Context) error {
 		return run.DryRun(os.Stdout, choice.Set, settings)
 	}
 	return run.Train(ctx, run.TrainOptions{Settings: settings, Name: f.Preset, Out: f.Out, Resume: f.Resume, OtherLevel: f.OtherLevel,
-		Set: choice.Set, Device: run.Device{Name: choice.Device, Level: choice.Set.Name(), Why: choice.String()},
+		Set: choice.Set, Device: run.Device{Name: choice.Device, Level: choice.Set.Name(), Why: choice.String(), Tuning: choice.Tuning},
 		Log: os.Stdout, Progress: run.NewProgress(os.Stderr)})
 }
 

@@ -59,6 +59,9 @@ func (s *set) launch(kernel string, g grid, args ...any) {
 			return
 		}
 	}
+	if s.options.OnLaunch != nil {
+		s.options.OnLaunch(kernel)
+	}
 	gpu.Push(kernel)
 	err = f.Launch(config)
 	if err == nil && s.options.Sync {
