@@ -58,7 +58,7 @@ func (c tuneCommand) Run() error {
 	if c.Samples < 1 {
 		return fmt.Errorf("--samples %d must be at least 1", c.Samples)
 	}
-	cases, err := c.cases()
+	cases, err := c.cases("f32")
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (c gpuCheckCommand) Run() error {
 	if c.Quick && c.Presets == nil {
 		c.Presets = []string{"emu-tiny"}
 	}
-	cases, err := c.cases()
+	cases, err := c.cases("f32", "tf32", "bf16")
 	if err != nil {
 		return err
 	}

@@ -17,13 +17,16 @@ type networks struct {
 	Size       int      `placeholder:"PIXELS" help:"Height and width of the images. Default: those of the preset's data."`
 	Channels   int      `placeholder:"1|3" help:"Channels of the images. Default: those of the preset's data."`
 	Images     int      `default:"16" help:"Images of a batch. Does not change which shapes there are."`
-	Precisions []string `name:"precision" sep:"," default:"f32" placeholder:"f32,tf32,bf16" help:"Precisions of the products. Default: f32."`
+	Precisions []string `name:"precision" sep:"," placeholder:"f32,tf32,bf16" help:"Precisions of the products. Default: f32, for gpu-check all."`
 }
 
 const ddpm = "ddpm-cifar10"
 
-// cases are the products of the networks in the directions of training and sampling.
-func (n networks) cases() ([]kerneltest.Case, error) {
+// cases are the products of the networks in the directions of training and sampling, in some precisions unless the flag names others.
+func (n networks) cases(precisions ...string) ([]kerneltest.Case, error) {
+	if n.Precisions != nil {
+		precisions = n.Precisions
+	}
 	if n.Images < 1 {
 		return nil, fmt.Errorf("--images %d must be at least 1", n.Images)
 	}
@@ -44,7 +47,7 @@ func (n networks) cases() ([]kerneltest.Case, error) {
 		if err != nil {
 			return nil, fmt.Errorf("preset %s: %w", name, err)
 		}
-		for _, precision := range n.Precisions {
+		for _, precision := range precisions {
 			p, err := parsePrecision(precision)
 			if err != nil {
 				return nil, err

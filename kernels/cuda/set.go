@@ -19,7 +19,7 @@ type Options struct {
 	// Sync waits for the device after every launch, so that a fault is reported with the launch that caused it. The environment variable
 	// EMDIFF_SYNC=1 does the same.
 	Sync bool
-	// OnLaunch, if set, is told the name of every kernel before it is launched.
+	// OnLaunch, if set, is told the name of every kernel before it is looked up and launched.
 	OnLaunch func(kernel string)
 }
 

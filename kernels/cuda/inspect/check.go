@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -47,6 +48,7 @@ type checker struct {
 	verdicts map[string]*verdict
 	set      kernels.Set
 	launched []string // in the current case
+	stray    error    // first failure that is no kernel's
 }
 
 // Check runs the conformance cases of the ops, all without any, under all checks of the emulator and on every rung, and prints a line
@@ -87,10 +89,10 @@ func (c *checker) sweepAll(ops []string) error {
 			s.limit = c.limit
 		}
 		if err := c.sweep(s, ops); err != nil {
-			return err
+			return errors.Join(c.stray, err)
 		}
 	}
-	return nil
+	return c.stray
 }
 
 func unknownOp(op string) error {
@@ -172,8 +174,8 @@ func (c *checker) run(k kerneltest.Case, rung string) error {
 	if failure == nil {
 		return nil
 	}
-	if len(blamed) == 0 { // it did not come to a launch
-		return failure
+	if len(blamed) == 0 && c.stray == nil { // it did not come to a launch
+		c.stray = failure
 	}
 	for _, name := range blamed {
 		if v := c.verdicts[name]; v.failed == nil {

@@ -175,11 +175,12 @@ func (r *Report) checkKernels(out io.Writer, open func() (gpu.Driver, error), o 
 		}
 		r.Kernels = append(r.Kernels, verdict)
 	}
+	if failed := c.report(io.Discard, all, !o.Quick); failed != nil {
+		c.report(out, all, !o.Quick)
+		err = errors.Join(err, failed)
+	}
 	if err != nil {
 		return err
-	}
-	if err := c.report(io.Discard, all, !o.Quick); err != nil {
-		return errors.Join(err, c.report(out, all, !o.Quick))
 	}
 	fmt.Fprintf(out, "%d kernels; the worst error is %.2f of its budget (%s)\n", len(all), c.verdicts[worst].share(), worst)
 	return nil

@@ -26,7 +26,7 @@ const worthwhile = 0.99
 
 // Tune measures every rung that fits each of the convolutions and linear layers and returns the table of the fastest. Every rung must first give
 // the bits of the default, or pass the conformance check if it adds in another order. What fails is left out of the table, and the
-// error says what it was.
+// error says what it was. Precisions that the card lacks are left out, which is printed.
 func Tune(out io.Writer, d Device, cases []kerneltest.Case, o TuneOptions) (*cuda.Table, error) {
 	b, err := d.bench(cuda.Options{})
 	if err != nil {
@@ -35,7 +35,15 @@ func Tune(out io.Writer, d Device, cases []kerneltest.Case, o TuneOptions) (*cud
 	fmt.Fprintf(out, "measured in %s on %s\n", d.Unit(), b.properties.Name)
 	t := &cuda.Table{Format: cuda.TableFormat, Card: b.properties.Name, Driver: b.properties.Driver, PTX: cuda.PTXHash(), Unit: d.Unit(), Images: o.Images}
 	var failures []error
+	lacking := map[kernels.Precision]bool{}
 	for _, p := range tunable(cases) {
+		if precision := p.conv.Precision; !b.set.Supports(precision) {
+			if !lacking[precision] {
+				fmt.Fprintf(out, "left out: %s has no kernels for %s\n", b.properties.Name, precision)
+			}
+			lacking[precision] = true
+			continue
+		}
 		row, err := b.tune(p, o)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", p.shape, err))
@@ -118,9 +126,6 @@ func (b *bench) tune(p productCase, o TuneOptions) (row cuda.Tuned, err error) {
 			err = fmt.Errorf("panics: %v", r)
 		}
 	}()
-	if !b.set.Supports(p.conv.Precision) {
-		return row, fmt.Errorf("%s has no kernels for %s", b.properties.Name, p.conv.Precision)
-	}
 	rungs, taken := cuda.Rungs(b.set, p.shape.Op, p.conv)
 	if !o.Tensor3 {
 		rungs = slices.DeleteFunc(rungs, func(rung string) bool { return !cuda.SameBits(rung) })
