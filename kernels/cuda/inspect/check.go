@@ -45,6 +45,7 @@ type checker struct {
 	device   func() (gpu.Driver, error)
 	batches  bool    // check also that images do not depend on their batch
 	limit    float64 // FLOPs of a case at most; 0: those of the sweep
+	every    int     // only the first of every so many cases of an op; 0: all
 	verdicts map[string]*verdict
 	set      kernels.Set
 	launched []string // in the current case
@@ -116,7 +117,10 @@ func (c *checker) sweep(s sweep, ops []string) error {
 		if len(ops) > 0 && !slices.Contains(ops, op) || s.ops != nil && !slices.Contains(s.ops, op) {
 			continue
 		}
-		for _, k := range cases(op) {
+		for i, k := range cases(op) {
+			if c.every > 0 && i%c.every != 0 {
+				continue
+			}
 			if s.limit > 0 && k.Cost().FLOPs > s.limit || !c.supports(k) {
 				continue
 			}

@@ -58,8 +58,8 @@ type GPUCheckOptions struct {
 	Quick   bool              // small cases only: to try the check itself
 }
 
-// quickLimit bounds the FLOPs of the conformance cases of a quick check.
-const quickLimit = 2e4
+// A quick check takes the first of every few conformance cases of an op, none with more FLOPs than this.
+const quickEvery, quickLimit = 6, 1e5
 
 // GPUCheck runs the conformance of driver and kernels, timings and tuning on a card, printing what it finds. The error means that the
 // card cannot be opened; what fails later is in the report.
@@ -160,7 +160,7 @@ func (r *Report) checkKernels(out io.Writer, open func() (gpu.Driver, error), o 
 	c := newChecker(all, open)
 	c.batches = true
 	if o.Quick {
-		c.limit = quickLimit
+		c.limit, c.every = quickLimit, quickEvery
 	}
 	err = c.sweepAll(nil)
 	worst := ""
