@@ -175,6 +175,9 @@ func (t *Table) Hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// ErrTable is the cause of New's error about a table that the device cannot follow.
+var ErrTable = errors.New("a table of another card")
+
 // choices holds the table against the device and indexes it by shape.
 func (t *Table) choices(p gpu.Properties) (map[Shape]string, error) {
 	if t == nil {
@@ -187,8 +190,8 @@ func (t *Table) choices(p gpu.Properties) (map[Shape]string, error) {
 			return nil, err
 		}
 		if v.shared > p.MaxSharedOptIn {
-			return nil, fmt.Errorf("the tuning table of %s takes rung %s for %s, whose %d bytes of shared memory %s does not have (%d): make a table for this card with emdiff-ptx tune",
-				t.Card, r.Rung, r.Shape, v.shared, p.Name, p.MaxSharedOptIn)
+			return nil, fmt.Errorf("%w: the tuning table of %s takes rung %s for %s, whose %d bytes of shared memory %s does not have (%d): make a table for this card with emdiff-ptx tune",
+				ErrTable, t.Card, r.Rung, r.Shape, v.shared, p.Name, p.MaxSharedOptIn)
 		}
 		index[r.Shape] = r.Rung
 	}

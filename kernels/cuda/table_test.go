@@ -112,6 +112,7 @@ func TestATableThatTheCardCannotRunIsRefused(t *testing.T) {
 	d := emu.New(emu.Options{})
 	defer d.Close()
 	_, err := cuda.New(smallCard{d}, cuda.Options{Table: tableOf(row("Conv2D", "tensor3", tunedConv))})
+	assert.ErrorIs(t, err, cuda.ErrTable)
 	assert.ErrorContains(t, err, "the tuning table of a card takes rung tensor3 for Conv2D f32 4x4 8->8, 3x3, stride 1, whose 118784 bytes of shared memory PTX emulator does not have (65536)")
 }
 

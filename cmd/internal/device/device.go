@@ -112,7 +112,7 @@ func openKernels(name string, driver gpu.Driver) (Choice, error) {
 	}
 	var err error
 	if c.Set, err = cuda.New(driver, options); err != nil {
-		if path != "" {
+		if errors.Is(err, cuda.ErrTable) {
 			err = badTuning{err}
 		}
 		return Choice{}, errors.Join(err, driver.Close())
