@@ -52,6 +52,6 @@ func (f *flags) Run(ctx context.Context) error {
 	return run.Restore(ctx, run.RestoreOptions{From: f.From, Path: f.Path, Out: f.Out, Sigma: f.Sigma, Masks: f.Masks, Kernel: f.Kernel,
 		Sampler: f.Sampler, Steps: f.Steps, Draws: f.Draws, SaveDraws: f.SaveDraws, Overwrite: f.Overwrite, Batch: f.Batch, Seed: f.Seed,
 		Reading: run.DataSettings{Grey: f.Grey, Background: f.Background, Range: f.Range, Layout: f.Layout, Array: f.Array}, DryRun: f.DryRun,
-		Set: choice.Set, Device: run.Device{Name: choice.Device, Level: choice.Set.Name(), Why: choice.String()}, Log: os.Stdout,
+		Set: choice.Set, Device: run.Device{Name: choice.Device, Level: choice.Set.Name(), Why: choice.String(), Tuning: choice.Tuning}, Log: os.Stdout,
 		Progress: run.NewProgress(os.Stderr)})
 }

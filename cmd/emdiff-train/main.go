@@ -43,7 +43,7 @@ type flags struct {
 	Resume       string           `placeholder:"RUN" help:"Continue the run in this folder, with the settings it began with."`
 	Round        *int             `placeholder:"K" help:"With --resume: go back to the checkpoint kept at the end of round K. What came after is removed."`
 	Keep         int              `default:"0" placeholder:"N" help:"Keep the checkpoints of the ends of the last N rounds; 1 = only the newest, 0 = as the run did so far, a new one 1."`
-	OtherLevel   bool             `help:"With --resume: continue even if the run began on another kernel level, which rounds differently."`
+	OtherLevel   bool             `help:"With --resume: continue even if the run began on another kernel level, which rounds differently, or with another tuning table."`
 	SaveEvery    time.Duration    `default:"1m" placeholder:"TIME" help:"Longest time between checkpoints, such as 30s: what a killed run loses. Does not change results."`
 	Device       string           `default:"auto" help:"Where to compute: auto, host, cuda, or emu: the CUDA kernels on an emulated GPU, slow, for tests. auto takes a GPU if it can."`
 	Threads      int              `default:"0" help:"Threads of the host; 0 = all cores. Does not change results."`
@@ -79,7 +79,7 @@ func (f *flags) Run(ctx context.Context) error {
 		return run.DryRun(os.Stdout, choice.Set, settings)
 	}
 	return run.Train(ctx, run.TrainOptions{Settings: settings, Name: name, Out: f.Out, Resume: f.Resume, Round: f.Round, Keep: f.Keep, OtherLevel: f.OtherLevel, SaveEvery: f.SaveEvery,
-		Set: choice.Set, Device: run.Device{Name: choice.Device, Level: choice.Set.Name(), Why: choice.String()},
+		Set: choice.Set, Device: run.Device{Name: choice.Device, Level: choice.Set.Name(), Why: choice.String(), Tuning: choice.Tuning},
 		Log: os.Stdout, Progress: run.NewProgress(os.Stderr)})
 }
 

@@ -204,6 +204,17 @@ func (o TrainOptions) manifest(folder *Folder, whole *data.Set, images learn.Ima
 	if then.Device.Level != now.Device.Level && !o.OtherLevel {
 		return then, fmt.Errorf("the run began on %s and this is %s, which rounds differently: add --other-level to continue all the same", then.Device.Level, now.Device.Level)
 	}
+	if then.Device.Tuning != now.Device.Tuning && !o.OtherLevel {
+		return then, fmt.Errorf("the run began with %s and this is %s: set EMDIFF_CUDA_TUNING as it was then, or add --other-level to continue all the same", tuning(then.Device), tuning(now.Device))
+	}
 	then.Device = now.Device
 	return then, nil
+}
+
+// tuning names the table of kernel variants in a message.
+func tuning(d Device) string {
+	if d.Tuning == "" {
+		return "no tuning table"
+	}
+	return fmt.Sprintf("tuning table %.12s", d.Tuning)
 }

@@ -318,6 +318,18 @@ func TestTrainReadsAFolderOfPictures(t *testing.T) {
 	assert.Contains(t, log.String(), "16x16x1: 40 to measure, 10 clean, 6 held out")
 }
 
+func TestAnotherTuningTableMustBeAllowed(t *testing.T) {
+	out := t.TempDir()
+	var log bytes.Buffer
+	o := options(t, out, &log)
+	require.NoError(t, Train(context.Background(), o))
+	o.Resume = filepath.Join(out, "00001-quick")
+	o.Device.Tuning = "abababababababab"
+	require.ErrorContains(t, Train(context.Background(), o), "the run began with no tuning table and this is tuning table abababababab: set EMDIFF_CUDA_TUNING")
+	o.OtherLevel = true
+	require.NoError(t, Train(context.Background(), o))
+}
+
 func TestAFolderThatIsNoRunIsLeftAsItIs(t *testing.T) {
 	dir := t.TempDir()
 	foreign := filepath.Join(dir, ".somebody.tmp") // Lock would sweep it
