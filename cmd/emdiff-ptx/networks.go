@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"emdiff/emdiff/run"
 	"emdiff/kernels"
@@ -68,10 +67,9 @@ func (n networks) network(name string) (nn.UNetConfig, error) {
 		if err != nil {
 			return c, err
 		}
-		c = s.Network
-		c.ImageSize, c.InChannels = 28, 1 // the embedded images
-		if strings.HasPrefix(name, "cifar10") {
-			c.ImageSize, c.InChannels = 32, 3
+		c = s.Network // those for a data set of their own say its size
+		if s.Data.Expect == "" {
+			c.ImageSize, c.InChannels = 28, 1 // the embedded images
 		}
 		override(&c.ImageSize, s.Data.Size)
 		override(&c.InChannels, s.Data.Channels)
