@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,6 +15,14 @@ import (
 type Kernel struct {
 	H, W   int       // odd
 	Values []float32 // [H][W], sum 1
+}
+
+// Weights are what a pixel of the blurred image takes of its surroundings: the kernel turned by half a circle, since the light
+// that a pixel receives from above comes from a point that spreads it downwards.
+func (k *Kernel) Weights() []float32 {
+	weights := slices.Clone(k.Values)
+	slices.Reverse(weights)
+	return weights
 }
 
 const (

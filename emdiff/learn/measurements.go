@@ -54,7 +54,7 @@ func (t TaskConfig) Operator(set kernels.Set, h, w, c, images int, seed uint64, 
 		return physics.NewRandomInpaint(set, h, w, c, t.Masked, seed, images)
 	case "deblur":
 		if k := camera.Kernel; k != nil {
-			return physics.NewPSF(set, h, w, c, k.Values, k.H, k.W)
+			return physics.NewPSF(set, h, w, c, k.Weights(), k.H, k.W)
 		}
 		return physics.NewGaussianBlur(set, h, w, c, t.BlurSize, t.BlurStd)
 	}
