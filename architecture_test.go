@@ -33,12 +33,15 @@ var mayImport = map[string][]string{
 	"emdiff/posterior":     {"emdiff/diffusion", "emdiff/physics", "kernels"},
 	"emdiff/learn":         {"emdiff/posterior", "emdiff/diffusion", "emdiff/physics", "nn", "emdiff/data", "emdiff/metric", "kernels"},
 	"emdiff/run":           {"emdiff/learn", "emdiff/posterior", "emdiff/diffusion", "emdiff/physics", "nn", "emdiff/data", "emdiff/metric", "kernels"},
-	"kernels/cuda/inspect": {"kernels", "kernels/cuda", "kernels/kerneltest", "gpu/emu", "gpu/ptx"},
+	"kernels/cuda/inspect": {"kernels", "kernels/cuda", "kernels/kerneltest", "gpu", "gpu/emu", "gpu/gputest", "gpu/ptx"},
+	"cmd":                  {}, // tests of the commands as processes
 	"cmd/internal/cli":     {},
 	"cmd/internal/device":  {"kernels", "kernels/ref", "kernels/host", "kernels/cuda", "gpu", "gpu/cudrv", "gpu/emu"},
+	"docs/tutorial":        {"emdiff/data", "emdiff/metric"},
 	"cmd/emdiff-train":     {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},
-	"cmd/emdiff-ptx":       {"cmd/internal/cli", "kernels/cuda/inspect"},
+	"cmd/emdiff-ptx":       {"cmd/internal/cli", "cmd/internal/device", "gpu", "kernels", "kernels/cuda/inspect", "kernels/kerneltest", "nn", "emdiff/run"},
 	"cmd/emdiff-sample":    {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},
+	"cmd/emdiff-restore":   {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -98,14 +98,14 @@ func (u *UNet) read(f *Safetensors, sections []section) error {
 				return fmt.Errorf("tensor %s is missing: the file belongs to another network", name)
 			}
 			if !slices.Equal(t.Shape, e.Shape) {
-				return fmt.Errorf("tensor %s has shape %v, the network needs %v", t.Name, t.Shape, e.Shape)
+				return fmt.Errorf("tensor %s has shape %v, the network needs %v: the file belongs to another network", t.Name, t.Shape, e.Shape)
 			}
 			loads = append(loads, load{t, s, e.Name})
 			delete(stored, name)
 		}
 	}
 	if len(stored) > 0 {
-		return fmt.Errorf("tensor %s is not part of the network", stored[slices.Min(slices.Collect(maps.Keys(stored)))].Name)
+		return fmt.Errorf("tensor %s is not part of the network: the file belongs to another one", stored[slices.Min(slices.Collect(maps.Keys(stored)))].Name)
 	}
 	for _, l := range loads {
 		values, err := f.Read(l.StoredTensor)
@@ -113,7 +113,7 @@ func (u *UNet) read(f *Safetensors, sections []section) error {
 			return err
 		}
 		if i := slices.IndexFunc(values, func(v float32) bool { return v-v != 0 }); i >= 0 {
-			return fmt.Errorf("tensor %s holds %g at position %d", l.Name, math.Float32frombits(math.Float32bits(values[i])), i)
+			return fmt.Errorf("tensor %s holds %g at position %d: the file is damaged, give another", l.Name, math.Float32frombits(math.Float32bits(values[i])), i)
 		}
 	}
 	for _, l := range loads {

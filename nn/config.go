@@ -76,8 +76,8 @@ func (c UNetConfig) Validate() error {
 		return fmt.Errorf("block_out_channels has %d levels, want 1 to 12", levels)
 	case len(c.Attention) != levels:
 		return fmt.Errorf("attention has %d values, want one for each of the %d levels of block_out_channels", len(c.Attention), levels)
-	case c.LayersPerBlock < 1:
-		return fmt.Errorf("layers_per_block = %d must be at least 1", c.LayersPerBlock)
+	case c.LayersPerBlock < 1 || c.LayersPerBlock > 64:
+		return fmt.Errorf("layers_per_block = %d must lie in 1 to 64", c.LayersPerBlock)
 	case c.NormGroups < 1:
 		return fmt.Errorf("norm_num_groups = %d must be at least 1", c.NormGroups)
 	case !(c.NormEps > 0) || math.IsInf(c.NormEps, 0):
@@ -92,6 +92,9 @@ func (c UNetConfig) Validate() error {
 		return fmt.Errorf("unshuffle = %d must lie in 0 to 64", c.Unshuffle)
 	}
 	for i, channels := range c.Channels {
+		if channels > 1<<16 {
+			return fmt.Errorf("block_out_channels[%d] = %d must be at most %d", i, channels, 1<<16)
+		}
 		if channels < 1 || channels%c.NormGroups != 0 {
 			return fmt.Errorf("block_out_channels[%d] = %d must be a positive multiple of norm_num_groups = %d", i, channels, c.NormGroups)
 		}

@@ -19,6 +19,8 @@ func TestEachMistakeInAConfigurationIsNamed(t *testing.T) {
 		"block_out_channels has 0 levels":        func(c *UNetConfig) { c.Channels = nil },
 		"attention has 1 values":                 func(c *UNetConfig) { c.Attention = []bool{true} },
 		"layers_per_block = 0":                   func(c *UNetConfig) { c.LayersPerBlock = 0 },
+		"layers_per_block = 65":                  func(c *UNetConfig) { c.LayersPerBlock = 65 },
+		"must be at most 65536":                  func(c *UNetConfig) { c.Channels[0] = 1 << 17 },
 		"norm_num_groups = 0":                    func(c *UNetConfig) { c.NormGroups = 0 },
 		"norm_eps = 0":                           func(c *UNetConfig) { c.NormEps = 0 },
 		"norm_eps = NaN":                         func(c *UNetConfig) { c.NormEps = math.NaN() },

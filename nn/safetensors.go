@@ -154,7 +154,7 @@ func ReadSafetensors(r io.ReaderAt, size int64) (*Safetensors, error) {
 	}
 	length := binary.LittleEndian.Uint64(prefix[:])
 	if length < 2 || length > maxHeader || int64(length) > size-8 {
-		return nil, fmt.Errorf("the header length %d does not fit a file of %d bytes: not a safetensors file, or cut short", length, size)
+		return nil, fmt.Errorf("the header length %d does not fit a file of %d bytes: not a safetensors file, or cut short, give another", length, size)
 	}
 	header := make([]byte, length)
 	if _, err := r.ReadAt(header, 8); err != nil && !errors.Is(err, io.EOF) {
@@ -229,12 +229,12 @@ func (f *Safetensors) checkLayout(data int64) error {
 	at := int64(0)
 	for _, t := range f.Tensors {
 		if t.begin != at {
-			return fmt.Errorf("tensor %s starts at byte %d of the data, want %d: the file is damaged", t.Name, t.begin, at)
+			return fmt.Errorf("tensor %s starts at byte %d of the data, want %d: the file is damaged, give another", t.Name, t.begin, at)
 		}
 		at = t.end
 	}
 	if at != data {
-		return fmt.Errorf("the tensors take %d bytes and the file has %d: it is cut short or damaged", at, data)
+		return fmt.Errorf("the tensors take %d bytes and the file has %d: it is cut short or damaged, give another", at, data)
 	}
 	return nil
 }

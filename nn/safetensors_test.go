@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -175,7 +177,20 @@ func FuzzReadSafetensors(f *testing.F) {
 	f.Add(file(`{"a":{"dtype":"BF16","shape":[1,2],"data_offsets":[2,6]},"b":{"dtype":"F16","shape":[],"data_offsets":[0,2]}}`, 1, 2, 3, 4, 5, 6))
 	f.Add(file(`{"__metadata__":{"format":"pt"}}`))
 	f.Add([]byte("not a file at all"))
+	var entries strings.Builder
+	for i := range 500 { // as much map as a short header can ask for
+		fmt.Fprintf(&entries, `,"%d":0`, i)
+	}
+	f.Add(file("{" + entries.String()[1:] + "}"))
+	f.Add(file(`{"__metadata__":{` + strings.ReplaceAll(entries.String()[1:], ":0", `:""`) + "}}"))
+	f.Add(binary.LittleEndian.AppendUint64(nil, maxHeader))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		before := totalAlloc()
+		defer func() { // a header of many entries costs 30 bytes a byte, a value 4
+			if took := totalAlloc() - before; took > uint64(1<<16+64*len(b)) {
+				t.Fatalf("reading %d bytes took %d of memory", len(b), took)
+			}
+		}()
 		s, err := parse(b)
 		if err != nil {
 			return
@@ -191,4 +206,11 @@ func FuzzReadSafetensors(f *testing.F) {
 			t.Fatalf("%d values from %d bytes", total, len(b))
 		}
 	})
+}
+
+// totalAlloc is all that was ever allocated, garbage included.
+func totalAlloc() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }

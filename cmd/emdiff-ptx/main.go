@@ -1,5 +1,5 @@
-// Command emdiff-ptx looks at the CUDA kernels that are built into emdiff, without a GPU: what they are, whether they hold under all
-// checks of the emulator, what they execute, and how two builds of their PTX differ.
+// Command emdiff-ptx looks at the CUDA kernels that are built into emdiff: what they are, whether they hold under all checks of the
+// emulator, what they execute, and how two builds of their PTX differ. On a card it also times, tunes and checks them.
 package main
 
 import (
@@ -13,10 +13,13 @@ import (
 )
 
 type flags struct {
-	List  listCommand  `cmd:"" help:"Print a line per kernel: target, file, registers live at once (a hint), bytes of shared memory."`
-	Check checkCommand `cmd:"" help:"Run all kernels on the conformance cases under all checks of the emulator; takes half a minute."`
-	Count countCommand `cmd:"" help:"Count exactly what kernels execute."`
-	Diff  diffCommand  `cmd:"" help:"Compare two PTX files: kernels added (+), removed (-) and changed (~)."`
+	List     listCommand     `cmd:"" help:"Print a line per kernel: target, file, registers live at once (a hint), bytes of shared memory."`
+	Check    checkCommand    `cmd:"" help:"Run all kernels on the conformance cases under all checks of the emulator; takes half a minute."`
+	Count    countCommand    `cmd:"" help:"Count exactly what kernels execute."`
+	Run      runCommand      `cmd:"" help:"Check one op on one shape against the float64 oracle, and time or count it."`
+	Tune     tuneCommand     `cmd:"" help:"Measure every variant of the convolutions and linear layers of U-Nets, and write the table of the fastest."`
+	GPUCheck gpuCheckCommand `cmd:"" name:"gpu-check" help:"On a card: conformance of driver and kernels, timings and tuning, into one JSON file."`
+	Diff     diffCommand     `cmd:"" help:"Compare two PTX files: kernels added (+), removed (-) and changed (~)."`
 }
 
 type listCommand struct{}
@@ -44,7 +47,7 @@ type diffCommand struct {
 func (c diffCommand) Run() error { return inspect.Diff(os.Stdout, c.A, c.B) }
 
 func main() {
-	command := kong.Parse(&flags{}, kong.Name("emdiff-ptx"), cli.ExitCodes(), kong.Description("Look at emdiff's CUDA kernels. Needs no GPU."))
+	command := kong.Parse(&flags{}, kong.Name("emdiff-ptx"), cli.ExitCodes(), kong.Description("Look at emdiff's CUDA kernels, on a card or on the emulator."))
 	if err := command.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "emdiff-ptx:", err)
 		os.Exit(1)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"emdiff/kernels/cuda"
 )
 
 func TestTheCommandRuns(t *testing.T) {
@@ -18,6 +20,7 @@ func TestTheCommandRuns(t *testing.T) {
 	}
 	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, string(out))
+	table := filepath.Join(t.TempDir(), "table.json")
 	ptx := filepath.Join("..", "..", "kernels", "cuda", "ptx", "layout.sm70.ptx")
 	for _, c := range []struct {
 		args []string
@@ -27,16 +30,24 @@ func TestTheCommandRuns(t *testing.T) {
 		{[]string{"check", "Fill"}, "fill_forward_f32_vec4"},
 		{[]string{"count", "Fill:Len=64", "Copy:Len=8,Accumulate=true"}, "Copy:Len=8,Accumulate=true  (at least"},
 		{[]string{"count", "--json", "Fill:Len=64"}, `"shape": "Fill:Len=64"`},
+		{[]string{"run", "Fill", "--shape", "Len=64"}, "Fill:Len=64 on PTX emulator: correct"},
+		{[]string{"run", "--json", "fill_forward_f32_naive"}, `"unit": "thread instructions"`},
+		{[]string{"tune", "--preset", "emu-tiny", "--images", "1", "--out", table}, "shapes in " + table},
 		{[]string{"diff", ptx, ptx}, "unchanged"},
 	} {
 		out, err := exec.Command(program, c.args...).CombinedOutput()
 		require.NoError(t, err, string(out))
 		assert.Contains(t, string(out), c.want, c.args)
 	}
+	_, err = cuda.ReadTable(table)
+	assert.NoError(t, err, "the table is one that the kernels take")
 	for want, args := range map[string][]string{
 		"missing.ptx":    {"diff", ptx, "missing.ptx"},
 		"there is no op": {"check", "Fold"},
 		"no parameter":   {"count", "Fill:Width=64"},
+		"need hours":     {"tune"},
+		"--samples 0":    {"tune", "--preset", "emu-tiny", "--samples", "0"},
+		"neither an op":  {"run", "Fold"},
 	} {
 		out, err := exec.Command(program, args...).CombinedOutput()
 		require.Error(t, err, args)

@@ -3,10 +3,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -30,19 +27,11 @@ type flags struct {
 }
 
 func main() {
-	var f flags
-	kong.Parse(&f, kong.Name("emdiff-sample"), cli.ExitCodes(), kong.Description("Draw clean images from a learned prior."),
-		kong.Vars{"version": run.ThisProgram().String()})
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := f.run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "emdiff-sample:", err)
-		stop()
-		os.Exit(1)
-	}
+	cli.Main(&flags{}, "emdiff-sample", "Draw clean images from a learned prior.", kong.Vars{"version": run.ThisProgram().String()}, nil)
 }
 
-func (f flags) run(ctx context.Context) error {
+// Run does the work.
+func (f *flags) Run(ctx context.Context) error {
 	choice, err := device.Open(f.Device, f.Threads)
 	if err != nil {
 		return err

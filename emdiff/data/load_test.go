@@ -118,12 +118,15 @@ func TestTheErrorOfTheEarliestJobCounts(t *testing.T) {
 		c := newCrew(2)
 		firstFailed := make(chan struct{})
 		for i, err := range []error{early, late} {
-			require.NoError(t, c.do(i, func() error {
+			given := c.do(i, func() error {
 				if i != first {
 					<-firstFailed
 				}
 				return err
-			}))
+			})
+			if given != nil { // the first has failed before the second could be given
+				require.Equal(t, early, given)
+			}
 		}
 		for c.failure() == nil {
 			runtime.Gosched()

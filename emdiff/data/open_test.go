@@ -279,10 +279,13 @@ func FuzzCIFAR(f *testing.F) {
 	})
 }
 
-// checkFuzzed asserts that read ends in a whole set of at most maxBytes or in a sentence.
+// checkFuzzed asserts that read ends in a whole set of at most maxBytes or in a sentence, and takes no more memory for
+// either than that and a mebibyte of buffers.
 func checkFuzzed(t *testing.T, size, maxBytes int, read func() (*Set, error)) {
 	t.Helper()
+	before := totalAlloc()
 	s, err := read()
+	require.LessOrEqual(t, totalAlloc()-before, uint64(1<<20+maxBytes), "from %d bytes", size)
 	if err != nil {
 		require.Nil(t, s)
 		var e *Error

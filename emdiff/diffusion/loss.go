@@ -25,6 +25,9 @@ type Loss struct {
 	UNet    *nn.UNet
 	Precond Precond
 	SigmaY  float64 // 0: never use measurements
+	// Above trains on measurements alone: noise levels s below SigmaY are replaced by SigmaY^2/s. Nothing is learned
+	// there, and what is learned just above SigmaY is not mixed with anything else.
+	Above bool
 
 	set     kernels.Set
 	tape    *nn.Tape
@@ -96,6 +99,9 @@ func (l *Loss) drawCoefficients(n int, measured bool, r kernels.Random) {
 	for i := range n {
 		u := kernels.UniformBlock(levels, uint32(i), 0)
 		sigma := l.Precond.SampleSigma(float64(u[0]))
+		if l.Above && sigma < l.SigmaY {
+			sigma = l.SigmaY * l.SigmaY / sigma
+		}
 		c := l.Precond.At(sigma)
 		set := func(row int, v float64) { l.host[row*stride+i] = float32(v) }
 		clean, std, r := 1.0, sigma, 0.0

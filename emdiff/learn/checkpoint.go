@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 	"time"
 
+	"emdiff/emdiff/posterior"
 	"emdiff/nn"
 )
 
@@ -18,6 +18,9 @@ func (em *EM) save() error {
 	files := []File{{Name: em.weightsFile(), Write: func(w io.Writer) error { return em.net.WriteState(w, nil) }}}
 	if n := em.drawsDone(); n > 0 {
 		files = append(files, File{Name: em.drawsFile(), Write: func(w io.Writer) error { return em.writeDraws(w, n) }})
+	}
+	if em.needsGaussian() {
+		files = append(files, File{Name: em.gaussianFile(), Write: func(w io.Writer) error { return writeFloats(w, em.gaussian.Values()) }})
 	}
 	em.saved = time.Now()
 	return em.Store.Save(em.State, files)
@@ -37,10 +40,37 @@ func (em *EM) restore() error {
 	if err != nil {
 		return fmt.Errorf("checkpoint %s: %w", em.weightsFile(), err)
 	}
+	if em.needsGaussian() {
+		values, err := em.readFloats(em.gaussianFile(), posterior.NumValues(em.Config.Init.Rank, em.train.len))
+		if err != nil {
+			return err
+		}
+		em.gaussian.SetValues(values)
+	}
 	if n := em.drawsDone(); n > 0 {
-		return em.readDraws(n)
+		values, err := em.readFloats(em.drawsFile(), n*em.train.len)
+		if err != nil {
+			return err
+		}
+		em.makeRoom(em.plan().Subset)
+		em.set.Upload(em.draws, values)
 	}
 	return nil
+}
+
+// needsGaussian reports whether what follows depends on the fit so far.
+func (em *EM) needsGaussian() bool {
+	s := em.State
+	return s.Phase == Fit && s.Position > 0 || s.Phase == EStep && s.Round == 0
+}
+
+// gaussianFile names the Gaussian by the iterations that made it.
+func (em *EM) gaussianFile() string {
+	n := em.Config.Init.Iterations
+	if em.State.Phase == Fit {
+		n = em.State.Position
+	}
+	return fmt.Sprintf("gaussian-%d.f32", n)
 }
 
 // weightsFile names the weights by the training steps that made them: they do not change in other phases.
@@ -50,8 +80,12 @@ func (em *EM) weightsFile() string {
 	switch s.Phase {
 	case Init, MStep:
 		steps = fmt.Sprint(s.Position)
+	case Fit:
+		steps = "0"
 	case EStep:
-		round--
+		if round--; round < 0 {
+			round, steps = 0, "0"
+		}
 	}
 	return fmt.Sprintf("weights-%03d-%s.safetensors", round, steps)
 }
@@ -61,8 +95,8 @@ func (em *EM) drawsDone() int {
 	switch em.State.Phase {
 	case EStep:
 		return em.State.Position
-	case MStep, Evaluate:
-		if em.State.Round > 0 {
+	case Init, MStep, Evaluate:
+		if em.State.Round > 0 || em.Config.Init.gaussian() {
 			return em.plan().Subset
 		}
 	}
@@ -73,32 +107,31 @@ func (em *EM) drawsFile() string {
 	return fmt.Sprintf("draws-%03d-%d.f32", em.State.Round, em.drawsDone())
 }
 
-// writeDraws writes the first n reconstructions as little-endian float32.
+// writeDraws writes the first n reconstructions.
 func (em *EM) writeDraws(w io.Writer, n int) error {
 	values := make([]float32, n*em.train.len)
 	em.set.Download(values, em.draws)
+	return writeFloats(w, values)
+}
+
+// writeFloats writes little-endian float32.
+func writeFloats(w io.Writer, values []float32) error {
 	return binary.Write(w, binary.LittleEndian, values)
 }
 
-func (em *EM) readDraws(n int) error {
-	r, size, closer, err := em.Store.Open(em.drawsFile())
+// readFloats reads a file of the checkpoint that holds n of them.
+func (em *EM) readFloats(name string, n int) ([]float32, error) {
+	r, size, closer, err := em.Store.Open(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer closer.Close()
-	want := int64(4 * n * em.train.len)
-	if size != want {
-		return fmt.Errorf("checkpoint %s has %d bytes, want %d: the checkpoint is damaged, start a new run", em.drawsFile(), size, want)
+	if want := int64(4 * n); size != want {
+		return nil, fmt.Errorf("checkpoint %s has %d bytes, want %d: the checkpoint is damaged, start a new run", name, size, want)
 	}
-	bytes := make([]byte, size)
-	if _, err := r.ReadAt(bytes, 0); err != nil && err != io.EOF {
-		return fmt.Errorf("checkpoint %s: %w", em.drawsFile(), err)
+	values := make([]float32, n)
+	if err := binary.Read(io.NewSectionReader(r, 0, size), binary.LittleEndian, values); err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", name, err)
 	}
-	values := make([]float32, n*em.train.len)
-	for i := range values {
-		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(bytes[4*i:]))
-	}
-	em.makeRoom(em.plan().Subset)
-	em.set.Upload(em.draws, values)
-	return nil
+	return values, nil
 }

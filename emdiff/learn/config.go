@@ -58,11 +58,17 @@ type TrainConfig struct {
 	Ambient bool `toml:"ambient"`
 }
 
-// InitConfig is the training on clean images that starts EM.
+// InitConfig is what starts EM: training on clean images or, where there are none, on draws under a Gaussian prior that is
+// fitted to the measurements by an EM of its own (posterior.Gaussian).
 type InitConfig struct {
-	Clean int `toml:"clean"` // clean images
-	Steps int `toml:"steps"`
+	Clean      int `toml:"clean"` // clean images; 0 = start from the Gaussian
+	Steps      int `toml:"steps"`
+	Rank       int `toml:"rank"`       // Gaussian: directions with a variance of their own
+	Iterations int `toml:"iterations"` // Gaussian: EM iterations
 }
+
+// gaussian reports whether EM starts without clean images.
+func (i InitConfig) gaussian() bool { return i.Clean == 0 }
 
 // EMConfig is the outer loop. Early rounds fine-tune on a subset; the last ResetRounds start from fresh weights and use
 // FinalSubset measurements.
@@ -101,9 +107,11 @@ type EvalConfig struct {
 	Shown     int `toml:"shown"`     // held-out images in the grid
 }
 
-// Validate returns one sentence about the first setting that cannot be.
-func (c Config) Validate() error {
-	for _, check := range []func() error{c.Task.validate, c.Prior.validate, c.Train.validate, c.EM.validate, c.EStep.validate, c.validateTogether} {
+// Validate returns one sentence about the first setting that cannot be, for the camera that goes with them: what the
+// user's files say is not asked of the settings.
+func (c Config) Validate(camera Camera) error {
+	task := func() error { return c.Task.validate(camera) }
+	for _, check := range []func() error{task, c.Prior.validate, c.Train.validate, c.Init.validate, c.EM.validate, c.EStep.validate, c.validateTogether} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -114,7 +122,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-func (t TaskConfig) validate() error {
+func (t TaskConfig) validate(camera Camera) error {
 	if t.Sigma < 0 || t.Sigma > 10 {
 		return fmt.Errorf("task.sigma = %g: the noise level must lie in [0, 10], on images in [-1, 1]", t.Sigma)
 	}
@@ -124,11 +132,11 @@ func (t TaskConfig) validate() error {
 			return fmt.Errorf("task.sigma = 0: there is nothing to denoise; set it to the noise of the measurements")
 		}
 	case "inpaint":
-		if !(t.Masked > 0 && t.Masked < 1) {
+		if camera.Masks == nil && !(t.Masked > 0 && t.Masked < 1) {
 			return fmt.Errorf("task.masked = %g: the hidden fraction must lie between 0 and 1", t.Masked)
 		}
 	case "deblur":
-		if t.BlurSize < 1 || t.BlurSize%2 == 0 || !(t.BlurStd > 0) {
+		if camera.Kernel == nil && (t.BlurSize < 1 || t.BlurSize%2 == 0 || !(t.BlurStd > 0)) {
 			return fmt.Errorf("task.blur_size = %d, task.blur_std = %g: the size must be odd and the width positive", t.BlurSize, t.BlurStd)
 		}
 	default:
@@ -173,6 +181,16 @@ func (t TrainConfig) validate() error {
 	return nil
 }
 
+func (i InitConfig) validate() error {
+	if i.Clean < 0 || i.Steps < 0 {
+		return fmt.Errorf("init.clean = %d and init.steps = %d must not be negative", i.Clean, i.Steps)
+	}
+	if i.gaussian() && (i.Rank < 1 || i.Iterations < 1) {
+		return fmt.Errorf("init.rank = %d and init.iterations = %d must be positive to start without clean images (64 and 16 are usual)", i.Rank, i.Iterations)
+	}
+	return nil
+}
+
 func (e EMConfig) validate() error {
 	if e.Rounds < 0 || e.ResetRounds < 0 || e.ResetRounds > e.Rounds {
 		return fmt.Errorf("em.rounds = %d, em.reset_rounds = %d: want 0 <= reset_rounds <= rounds", e.Rounds, e.ResetRounds)
@@ -211,9 +229,6 @@ func (c Config) validateTogether() error {
 	if !c.EStep.weighsPrior() && c.EM.AlphaFirst != 1 {
 		return fmt.Errorf("em.alpha_first = %g: only pmc-pnp, pmc-red and dps weight the prior; estep.sampler = %q needs 1", c.EM.AlphaFirst, c.EStep.Sampler)
 	}
-	if c.Init.Clean < 1 || c.Init.Steps < 0 {
-		return fmt.Errorf("init.clean = %d must be positive and init.steps = %d not negative", c.Init.Clean, c.Init.Steps)
-	}
 	if c.Eval.HeldOut < 1 || c.Eval.Draws < 1 || c.Eval.Generated < 0 || c.Eval.Shown < 0 {
 		return fmt.Errorf("eval.held_out = %d and eval.draws = %d must be positive, eval.generated and eval.shown not negative", c.Eval.HeldOut, c.Eval.Draws)
 	}
@@ -236,10 +251,10 @@ type Round struct {
 	Alpha         float64
 }
 
-// Plan returns what round k of 1..Rounds does.
+// Plan returns what round k of 1..Rounds does, or how many draws under a Gaussian round 0 trains on.
 func (e EMConfig) Plan(k, total int) Round {
 	r := Round{Subset: e.Subset, Steps: e.Steps, Alpha: e.Alpha(k)}
-	if k > e.Rounds-e.ResetRounds {
+	if k > 0 && k > e.Rounds-e.ResetRounds {
 		r.Subset, r.Steps, r.Reset = e.FinalSubset, e.FinalSteps, true
 	}
 	if r.Subset == 0 || r.Subset > total {

@@ -19,9 +19,9 @@ func TestDPSNeedsItsSettings(t *testing.T) {
 	} {
 		config := tiny()
 		config.EStep.Sampler = "dps"
-		require.NoError(t, config.Validate())
+		require.NoError(t, config.Validate(Camera{}))
 		c.change(&config.EStep)
-		assert.ErrorContains(t, config.Validate(), c.says)
+		assert.ErrorContains(t, config.Validate(Camera{}), c.says)
 	}
 }
 
@@ -30,9 +30,9 @@ func TestOnlySamplersThatWeighThePriorTakeAnAlpha(t *testing.T) {
 		config := tiny()
 		config.EStep.Sampler, config.EM.AlphaFirst = sampler, .1
 		if may {
-			assert.NoError(t, config.Validate(), sampler)
+			assert.NoError(t, config.Validate(Camera{}), sampler)
 		} else {
-			assert.ErrorContains(t, config.Validate(), "em.alpha_first = 0.1", sampler)
+			assert.ErrorContains(t, config.Validate(Camera{}), "em.alpha_first = 0.1", sampler)
 		}
 	}
 }

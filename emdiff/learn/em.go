@@ -35,46 +35,58 @@ type EM struct {
 	sampler posterior.Sampler
 	train   *measurements // of Images.Train
 	held    *measurements // of Images.Held
-	clean   kernels.Buffer
-	draws   kernels.Buffer // reconstructions of this round's subset, in its order
-	drawn   int            // images that draws has room for
-	saved   time.Time
+	// What starts EM, one of them: clean images, or a Gaussian.
+	clean    kernels.Buffer
+	gaussian *posterior.Gaussian
+	mean     *posterior.MMSE // of the first E-step after a Gaussian, where measurements train the prior (see drawMean); else nil
+	draws    kernels.Buffer  // reconstructions of this round's subset, in its order
+	drawn    int             // images that draws has room for
+	saved    time.Time
 }
 
-// Images are what a run works on. Train and Held are used through their simulated measurements alone; their pixels serve
-// to report scores. Ids number all images of a run: those of Train first, then those of Held.
+// Images are what a run works on. Train and Held are clean images, used through their simulated measurements alone; their
+// pixels serve to report scores. Or, where Measured, they are measurements, and nobody knows the truth. Ids number all
+// images of a run: those of Train first, then those of Held.
 type Images struct {
-	Clean *data.Set // the clean images that start EM
-	Train *data.Set
-	Held  *data.Set
+	Clean    *data.Set // the clean images that start EM; nil where it starts from a Gaussian
+	Train    *data.Set
+	Held     *data.Set
+	Measured bool
 	Camera
 }
 
-func (i Images) validate() error {
-	for _, s := range []struct {
+func (i Images) validate(c InitConfig) error {
+	sets := []struct {
 		what string
 		set  *data.Set
-	}{{"clean", i.Clean}, {"training", i.Train}, {"held-out", i.Held}} {
-		if s.set.Len() == 0 {
+	}{{"training", i.Train}, {"held-out", i.Held}, {"clean", i.Clean}}
+	if c.gaussian() {
+		sets = sets[:2]
+	}
+	for _, s := range sets {
+		if s.set == nil || s.set.Len() == 0 {
 			return fmt.Errorf("there are no %s images: give more images or ask for fewer in the other parts", s.what)
 		}
-		if s.set.H != i.Clean.H || s.set.W != i.Clean.W || s.set.C != i.Clean.C {
-			return fmt.Errorf("the %s images are %dx%dx%d, the clean ones %dx%dx%d: all must have one size",
-				s.what, s.set.H, s.set.W, s.set.C, i.Clean.H, i.Clean.W, i.Clean.C)
+		if s.set.H != i.Train.H || s.set.W != i.Train.W || s.set.C != i.Train.C {
+			return fmt.Errorf("the %s images are %dx%dx%d, the training ones %dx%dx%d: all must have one size",
+				s.what, s.set.H, s.set.W, s.set.C, i.Train.H, i.Train.W, i.Train.C)
 		}
+	}
+	if c.gaussian() && c.Rank >= i.Train.ImageLen() {
+		return fmt.Errorf("init.rank = %d must be below the %d values of an image", c.Rank, i.Train.ImageLen())
 	}
 	return nil
 }
 
 // NewEM builds the network, the measurements and the samplers; Run starts or continues.
 func NewEM(set kernels.Set, c Config, images Images, store Store, observer Observer) (*EM, error) {
-	if err := c.Validate(); err != nil {
+	if err := c.Validate(images.Camera); err != nil {
 		return nil, err
 	}
-	if err := images.validate(); err != nil {
+	if err := images.validate(c.Init); err != nil {
 		return nil, err
 	}
-	h, w, ch := images.Clean.H, images.Clean.W, images.Clean.C
+	h, w, ch := images.Train.H, images.Train.W, images.Train.C
 	net, err := nn.NewUNet(set, c.Network)
 	if err != nil {
 		return nil, err
@@ -88,8 +100,17 @@ func NewEM(set kernels.Set, c Config, images Images, store Store, observer Obser
 	if em.sampler, err = c.EStep.Build(set, em.train.op, c.Task.Sigma); err != nil {
 		return nil, err
 	}
-	em.clean = set.Alloc(kernels.F32, len(images.Clean.Pixels))
-	set.Upload(em.clean, images.Clean.Pixels)
+	if c.Init.gaussian() {
+		em.gaussian = posterior.NewGaussian(set, em.train.op, c.Init.Rank, startR)
+		if c.Train.Ambient {
+			if em.mean, err = posterior.NewMMSE(set, em.train.op); err != nil {
+				return nil, err
+			}
+		}
+	} else {
+		em.clean = set.Alloc(kernels.F32, len(images.Clean.Pixels))
+		set.Upload(em.clean, images.Clean.Pixels)
+	}
 	return em, nil
 }
 
@@ -103,11 +124,16 @@ func (em *EM) Close() {
 	em.net.Close()
 	em.train.close()
 	em.held.close()
-	em.train.op.Close()
-	em.set.Free(em.clean)
+	if em.gaussian != nil {
+		em.gaussian.Close()
+	}
+	if em.clean != nil {
+		em.set.Free(em.clean)
+	}
 	if em.draws != nil {
 		em.set.Free(em.draws)
 	}
+	em.train.op.Close()
 }
 
 // Network is the U-Net being trained; its averaged weights are the prior.
@@ -130,6 +156,9 @@ func (em *EM) Resume() (ok bool, err error) {
 func (em *EM) Run(ctx context.Context) error {
 	if em.State.Phase == "" {
 		em.State = State{Phase: Init}
+		if em.Config.Init.gaussian() {
+			em.State.Phase = Fit
+		}
 		em.resetWeights()
 	}
 	em.saved = time.Now()
@@ -155,8 +184,13 @@ func (em *EM) Run(ctx context.Context) error {
 
 func (em *EM) phase(ctx context.Context, p Phase) error {
 	switch p {
+	case Fit:
+		return em.fit(ctx)
 	case Init:
-		return em.trainPhase(ctx, em.clean, nil, em.images.Clean.Len(), em.Config.Init.Steps)
+		if !em.Config.Init.gaussian() {
+			return em.trainPhase(ctx, em.clean, nil, em.images.Clean.Len(), em.Config.Init.Steps)
+		}
+		return em.mStep(ctx)
 	case EStep:
 		return em.eStep(ctx)
 	case MStep:
@@ -172,7 +206,7 @@ func (em *EM) phase(ctx context.Context, p Phase) error {
 func (em *EM) account(p Phase, seconds float64) {
 	em.State.TotalSeconds += seconds
 	switch p {
-	case EStep:
+	case Fit, EStep:
 		em.State.Seconds.EStep += seconds
 	case Init, MStep:
 		em.State.Seconds.MStep += seconds
@@ -188,6 +222,10 @@ func (em *EM) advance() error {
 	switch {
 	case s.Phase == Init || s.Phase == MStep:
 		s.Phase = Evaluate
+	case s.Phase == Fit:
+		s.Phase = EStep
+	case s.Phase == EStep && s.Round == 0:
+		s.Phase = Init
 	case s.Phase == EStep:
 		s.Phase, s.LossSum = MStep, 0
 		em.startMStep()
@@ -229,8 +267,14 @@ func (em *EM) startMStep() {
 	em.net.Params.ResetOptimizer()
 }
 
-// plan is what the current round does.
-func (em *EM) plan() Round { return em.Config.EM.Plan(em.State.Round, em.images.Train.Len()) }
+// plan is what the current round does; round 0 that of a start from a Gaussian.
+func (em *EM) plan() Round {
+	plan := em.Config.EM.Plan(em.State.Round, em.train.count)
+	if em.State.Round == 0 {
+		plan.Steps, plan.Reset, plan.Alpha = em.Config.Init.Steps, true, 1
+	}
+	return plan
+}
 
 func (em *EM) mStep(ctx context.Context) error {
 	plan := em.plan()
@@ -253,6 +297,7 @@ func (em *EM) trainPhase(ctx context.Context, images, measured kernels.Buffer, c
 	h, w, c := em.prior.Shape()
 	loss := diffusion.NewLoss(em.set, em.net, em.precond, sigmaY, h, w, c)
 	defer loss.Close()
+	loss.Above = s.Phase == Init && measured != nil
 	batch := newBatcher(em.set, em.Config.Train.Batch, em.seed(forTraining, s.Round), count, h*w*c)
 	defer batch.close()
 	em.Observer.Phase(s.Round, s.Phase, s.Position, total)

@@ -7,50 +7,69 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"emdiff/emdiff/physics"
+	"emdiff/kernels"
 )
 
 // A run is interrupted in the middle or at the start of every phase of every round, its memory is thrown away, and it
 // continues from the checkpoint: each must end as the uninterrupted run does, bit for bit.
 func TestInterruptedRunsEndAsUninterruptedOnes(t *testing.T) {
-	set := openHost(t, 0)
-	want := complete(t, set, tiny())
 	type stop struct {
 		round int
 		phase Phase
 	}
-	for _, at := range []stop{{0, Init}, {0, Evaluate}, {1, EStep}, {1, MStep}, {1, Evaluate}, {2, EStep}, {2, MStep}, {2, Evaluate}, {2, Final}} {
-		t.Run(fmt.Sprintf("round %d %s", at.round, at.phase), func(t *testing.T) {
-			store := &memoryStore{}
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			first := &recorder{}
-			here := false
-			first.onPhase = func(round int, phase Phase) { here = stop{round, phase} == at }
-			first.onAdvance = func() {
-				if here {
-					cancel()
-				}
-			}
-			em, err := NewEM(set, tiny(), tinyImages(), store, first)
-			require.NoError(t, err)
-			require.ErrorIs(t, em.Run(ctx), ErrInterrupted)
-			assert.Equal(t, at, stop{em.State.Round, em.State.Phase}, "where the run stopped")
-			em.Close()
+	t.Run("from clean images", func(t *testing.T) {
+		set, c := openHost(t, 0), tiny()
+		want := complete(t, set, c)
+		for _, at := range []stop{{0, Init}, {0, Evaluate}, {1, EStep}, {1, MStep}, {1, Evaluate}, {2, EStep}, {2, MStep}, {2, Evaluate}, {2, Final}} {
+			requireContinuation(t, set, c, at.round, at.phase, want)
+		}
+	})
+	t.Run("from a Gaussian", func(t *testing.T) {
+		set, c := openHost(t, 0), tinyFromGaussian()
+		c.EM.Rounds, c.EM.ResetRounds = 1, 0
+		want := complete(t, set, c)
+		for _, at := range []stop{{0, Fit}, {0, EStep}, {0, Init}, {0, Evaluate}, {1, EStep}} {
+			requireContinuation(t, set, c, at.round, at.phase, want)
+		}
+	})
+}
 
-			second := &recorder{}
-			em, err = NewEM(set, tiny(), tinyImages(), store, second)
-			require.NoError(t, err)
-			defer em.Close()
-			ok, err := em.Resume()
-			require.NoError(t, err)
-			require.True(t, ok)
-			require.NoError(t, em.Run(context.Background()))
-			if len(second.generated) == 0 { // stopped after the last evaluation
-				second.generated = first.generated
+// requireContinuation stops a run in a phase, continues it from the checkpoint and compares the end.
+func requireContinuation(t *testing.T, set kernels.Set, c Config, round int, phase Phase, want outcome) {
+	t.Run(fmt.Sprintf("round %d %s", round, phase), func(t *testing.T) {
+		store := &memoryStore{}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		first := &recorder{}
+		here := false
+		first.onPhase = func(r int, p Phase) { here = r == round && p == phase }
+		first.onAdvance = func() {
+			if here {
+				cancel()
 			}
-			requireSame(t, want, em.outcome(second))
-		})
-	}
+		}
+		em, err := NewEM(set, c, tinyImages(), store, first)
+		require.NoError(t, err)
+		require.ErrorIs(t, em.Run(ctx), ErrInterrupted)
+		assert.Equal(t, round, em.State.Round)
+		assert.Equal(t, phase, em.State.Phase)
+		em.Close()
+
+		second := &recorder{}
+		em, err = NewEM(set, c, tinyImages(), store, second)
+		require.NoError(t, err)
+		defer em.Close()
+		ok, err := em.Resume()
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.NoError(t, em.Run(context.Background()))
+		if len(second.generated) == 0 { // stopped after the last evaluation
+			second.generated = first.generated
+		}
+		requireSame(t, want, em.outcome(second))
+	})
 }
 
 func TestResultsDoNotDependOnThreads(t *testing.T) {
@@ -79,6 +98,59 @@ func TestEveryPriorLearnsWithEverySampler(t *testing.T) {
 		got := complete(t, set, c)
 		assert.Greater(t, got.final.PSNRFinal, got.final.PSNRMeasurements-6, kind)
 	}
+}
+
+// Masks differ between images, blur is the same for all: both ways of a Gaussian.
+func TestAStartFromAGaussianDoesNotDependOnTheSamplersBatch(t *testing.T) {
+	set := openHost(t, 0)
+	for _, task := range []string{"inpaint", "deblur"} {
+		c := tinyFromGaussian()
+		c.Task.Name, c.EStep.Sampler, c.Train.Ambient = task, "split-gibbs", false
+		c.EM.Rounds, c.EM.ResetRounds = 0, 0
+		c.EStep.Batch = 1
+		one := complete(t, set, c)
+		c.EStep.Batch = 32
+		requireSame(t, one, complete(t, set, c))
+	}
+}
+
+// Without a clean image the Gaussian already explains masked images better than grey does, and EM goes on from there.
+func TestMeasurementsAloneAreEnough(t *testing.T) {
+	c := tinyFromGaussian()
+	c.Task.Name, c.Task.Sigma, c.EStep.Sampler, c.Train.Ambient = "inpaint", 0.1, "split-gibbs", false
+	c.Init.Steps, c.EM.Rounds, c.EM.ResetRounds, c.EM.Steps = 150, 1, 0, 150
+	c.EM.Subset, c.Eval.Draws, c.EStep.Steps, c.EStep.Inner = 0, 4, 6, 4
+	set := openHost(t, 0)
+	seen := complete(t, set, c)
+	assert.Greater(t, seen.final.PSNRFinalMean, seen.final.PSNRMeasurements+3)
+	assert.Greater(t, seen.final.PSNRFinalMean, seen.final.PSNRTikhonov)
+	assert.NotZero(t, seen.results[1].LogLikelihood)
+
+	// The same measurements without their truth give the same prior, and no score that needs the truth.
+	em, err := NewEM(set, c, tinyImages(), &memoryStore{}, &recorder{})
+	require.NoError(t, err)
+	images := tinyImages()
+	images.Clean, images.Measured = nil, true
+	images.Masks = make([]float32, 41*64)
+	for i := range 41 {
+		physics.RandomMask(images.Masks[i*64:(i+1)*64], 32, c.Seed, uint32(i))
+	}
+	images.Train.Pixels, images.Held.Pixels = em.train.pixels(), em.held.pixels()
+	em.Close()
+	blind := &recorder{}
+	em, err = NewEM(set, c, images, &memoryStore{}, blind)
+	require.NoError(t, err)
+	defer em.Close()
+	require.NoError(t, em.Run(context.Background()))
+	got := em.outcome(blind)
+	requireBits(t, "weights", seen.weights, got.weights)
+	for _, r := range got.results {
+		assert.Zero(t, r.PSNRMeasurements+r.PSNRDraw+r.SSIMDraw)
+		assert.Positive(t, r.SpreadDraw)
+	}
+	assert.Equal(t, seen.results[1].LogLikelihood, got.results[1].LogLikelihood)
+	assert.Equal(t, seen.final.SpreadFinal, got.final.SpreadFinal)
+	assert.Zero(t, got.final.PSNRFinalMean+got.final.PSNRTikhonov)
 }
 
 // With a few clean images of a simple kind and enough steps, EM must improve on the measurements and on the first prior.

@@ -2,6 +2,7 @@ package learn
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"emdiff/emdiff/metric"
@@ -12,32 +13,47 @@ import (
 // evaluate scores single posterior draws of the held-out images under the current prior and generates clean images.
 func (em *EM) evaluate(ctx context.Context) error {
 	s, start := &em.State, time.Now()
-	em.Observer.Phase(s.Round, s.Phase, 0, em.images.Held.Len())
+	passes := 1
+	if em.images.Measured {
+		passes = 2
+	}
+	em.Observer.Phase(s.Round, s.Phase, 0, passes*em.held.count)
 	draws, misfit, err := em.drawHeld(ctx, 0)
 	if err != nil {
 		return err
+	}
+	plan := em.plan()
+	r := RoundResult{Round: s.Round, Images: plan.Subset, Steps: plan.Steps, Reset: plan.Reset, MisfitDraw: misfit}
+	if em.images.Measured {
+		again, _, err := em.drawHeld(ctx, 1)
+		if err != nil {
+			return err
+		}
+		sum := newDrawSum(draws)
+		sum.add(again)
+		r.SpreadDraw = sum.spread()
+	} else {
+		held := em.images.Held
+		r.PSNRMeasurements = metric.MeanPSNR(em.held.pixels(), held.Pixels, em.held.len)
+		r.PSNRDraw = metric.MeanPSNR(draws, held.Pixels, em.held.len)
+		r.SSIMDraw = meanSSIM(draws, held.Pixels, held.H, held.W, held.C)
+	}
+	if s.Round == 0 && !em.Config.Init.gaussian() {
+		r.Images, r.Reset = em.images.Clean.Len(), false
+	} else {
+		if r.MisfitTrain, err = em.trainMisfit(); err != nil {
+			return err
+		}
+		r.LogLikelihood = em.logLikelihood(em.draws, plan.Subset)
+	}
+	if r.Steps > 0 {
+		r.Loss = s.LossSum / float64(r.Steps)
 	}
 	generated, err := em.generate()
 	if err != nil {
 		return err
 	}
-	held := em.images.Held
-	plan := em.plan()
-	r := RoundResult{Round: s.Round, Images: plan.Subset, Steps: plan.Steps, Reset: plan.Reset,
-		PSNRMeasurements: metric.MeanPSNR(em.held.pixels(), held.Pixels, em.held.len),
-		PSNRDraw:         metric.MeanPSNR(draws, held.Pixels, em.held.len),
-		SSIMDraw:         meanSSIM(draws, held.Pixels, held.H, held.W, held.C),
-		MisfitDraw:       misfit,
-		Seconds:          s.Seconds,
-	}
-	if s.Round == 0 {
-		r.Images, r.Steps, r.Reset = em.images.Clean.Len(), em.Config.Init.Steps, false
-	} else if r.MisfitTrain, err = em.trainMisfit(); err != nil {
-		return err
-	}
-	if r.Steps > 0 {
-		r.Loss = s.LossSum / float64(r.Steps)
-	}
+	r.Seconds = s.Seconds
 	r.Seconds.Evaluate += time.Since(start).Seconds()
 	s.Results = append(s.Results, r)
 	return em.Observer.Round(r, draws[:em.shown()*em.held.len], generated)
@@ -47,43 +63,102 @@ func (em *EM) evaluate(ctx context.Context) error {
 func (em *EM) final(ctx context.Context) error {
 	s, start := &em.State, time.Now()
 	n := em.Config.Eval.Draws
-	em.Observer.Phase(s.Round, s.Phase, 0, n*em.images.Held.Len())
-	held := em.images.Held
-	first, _, err := em.drawHeld(ctx, 0)
+	em.Observer.Phase(s.Round, s.Phase, 0, n*em.held.count)
+	first, misfit, err := em.drawHeld(ctx, 0)
 	if err != nil {
 		return err
 	}
-	mean := make([]float32, len(first))
-	copy(mean, first)
+	sum := newDrawSum(first)
 	for i := 1; i < n; i++ {
 		draw, _, err := em.drawHeld(ctx, i)
 		if err != nil {
 			return err
 		}
-		for j, v := range draw {
-			mean[j] += v
-		}
+		sum.add(draw)
 	}
-	for j := range mean {
-		mean[j] /= float32(n)
+	mean := sum.mean()
+	r := FinalResult{MisfitFinal: misfit, SpreadFinal: sum.spread(), Draws: n}
+	if held := em.images.Held; !em.images.Measured {
+		r.PSNRMeasurements = s.Results[0].PSNRMeasurements
+		r.PSNRTikhonov = em.tikhonov()
+		r.PSNRInitPrior = s.Results[0].PSNRDraw
+		r.PSNRFinal = metric.MeanPSNR(first, held.Pixels, em.held.len)
+		r.PSNRFinalMean = metric.MeanPSNR(mean, held.Pixels, em.held.len)
+		r.SSIMFinal = meanSSIM(first, held.Pixels, held.H, held.W, held.C)
+		r.SSIMFinalMean = meanSSIM(mean, held.Pixels, held.H, held.W, held.C)
 	}
-	r := FinalResult{
-		PSNRMeasurements: s.Results[0].PSNRMeasurements,
-		PSNRInitPrior:    s.Results[0].PSNRDraw,
-		PSNRFinal:        metric.MeanPSNR(first, held.Pixels, em.held.len),
-		PSNRFinalMean:    metric.MeanPSNR(mean, held.Pixels, em.held.len),
-		SSIMFinal:        meanSSIM(first, held.Pixels, held.H, held.W, held.C),
-		SSIMFinalMean:    meanSSIM(mean, held.Pixels, held.H, held.W, held.C),
-		Draws:            n,
-		Seconds:          s.TotalSeconds + time.Since(start).Seconds(),
-	}
+	r.Seconds = s.TotalSeconds + time.Since(start).Seconds()
 	return em.Observer.Final(r, mean[:em.shown()*em.held.len])
+}
+
+// drawSum adds up draws of the same images.
+type drawSum struct {
+	n            int
+	sum, squares []float64
+}
+
+func newDrawSum(draws []float32) *drawSum {
+	s := &drawSum{sum: make([]float64, len(draws)), squares: make([]float64, len(draws))}
+	s.add(draws)
+	return s
+}
+
+func (s *drawSum) add(draws []float32) {
+	s.n++
+	for i, v := range draws {
+		s.sum[i] += float64(v)
+		s.squares[i] += float64(v) * float64(v)
+	}
+}
+
+// mean of the draws.
+func (s *drawSum) mean() []float32 {
+	mean := make([]float32, len(s.sum))
+	for i, v := range s.sum {
+		mean[i] = float32(v / float64(s.n))
+	}
+	return mean
+}
+
+// spread is the root of the mean variance of a value over the draws; 0 for one draw.
+func (s *drawSum) spread() float64 {
+	if s.n < 2 {
+		return 0
+	}
+	total := 0.0
+	for i, v := range s.sum {
+		total += s.squares[i] - v*v/float64(s.n)
+	}
+	return math.Sqrt(math.Max(0, total/float64((s.n-1)*len(s.sum))))
+}
+
+// tikhonovR are the strengths of regularisation that the linear baseline chooses from, as standard deviations of an image.
+var tikhonovR = []float64{0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1, 2}
+
+// tikhonov is the PSNR of the linear reconstruction without any prior knowledge, argmin |A x - y|^2/sigma^2 + |x|^2/R^2, at
+// the R that is best for these very images: a baseline that knows the truth.
+func (em *EM) tikhonov() float64 {
+	best := math.Inf(-1)
+	x := make([]float32, em.held.count*em.held.len)
+	size := min(em.Config.EStep.Batch, em.held.count)
+	out := em.set.Alloc(kernels.F32, size*em.held.len)
+	defer em.set.Free(out)
+	for _, r := range tikhonovR {
+		for start := 0; start < em.held.count; start += size {
+			batch, y := em.held.take(sequence(start, min(size, em.held.count-start)))
+			em.set.Fill(out, 0, kernels.Elementwise{Len: batch.N * em.held.len})
+			em.held.op.PosteriorGaussian(out, out, y, physics.GaussianDraw{SigmaY: em.held.sigma, R: r})
+			em.set.Download(x[start*em.held.len:(start+batch.N)*em.held.len], out)
+		}
+		best = math.Max(best, metric.MeanPSNR(x, em.images.Held.Pixels, em.held.len))
+	}
+	return best
 }
 
 // drawHeld draws x ~ p(x | y) for all held-out images and returns them and their mean misfit. The same repeat uses the
 // same random numbers after every round, so that rounds are compared on equal terms.
 func (em *EM) drawHeld(ctx context.Context, repeat int) (draws []float32, misfit float64, err error) {
-	count := em.images.Held.Len()
+	count := em.held.count
 	draws = make([]float32, count*em.held.len)
 	size := em.Config.EStep.Batch
 	x := em.set.Alloc(kernels.F32, min(size, count)*em.held.len)
@@ -168,7 +243,7 @@ func (em *EM) generate() ([]float32, error) {
 }
 
 // shown is the number of held-out images in pictures.
-func (em *EM) shown() int { return min(em.Config.Eval.Shown, em.images.Held.Len()) }
+func (em *EM) shown() int { return min(em.Config.Eval.Shown, em.held.count) }
 
 // meanSSIM is the mean over images of the structural similarity.
 func meanSSIM(x, ref []float32, h, w, c int) float64 {

@@ -32,6 +32,13 @@ func tiny() Config {
 	}
 }
 
+// tinyFromGaussian is tiny without clean images.
+func tinyFromGaussian() Config {
+	c := tiny()
+	c.Init = InitConfig{Steps: 30, Rank: 6, Iterations: 3}
+	return c
+}
+
 // blobs are images of one bright rectangle each.
 func blobs(name string, n, h, w int, seed uint64) *data.Set {
 	s := &data.Set{Name: name, H: h, W: w, C: 1, Pixels: make([]float32, n*h*w)}

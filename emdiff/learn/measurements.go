@@ -11,7 +11,7 @@ type measurements struct {
 	set   kernels.Set
 	op    physics.Operator
 	sigma float64
-	truth *data.Set
+	count int
 	first int // id of image 0
 	y     kernels.Buffer
 	len   int // values per image
@@ -22,15 +22,19 @@ type measurements struct {
 	room   int
 }
 
-// measureAll simulates the measurements of the training and held-out images. Ids start with the training images.
+// measureAll takes or simulates the measurements of the training and held-out images. Ids start with the training images.
 func measureAll(set kernels.Set, c Config, images Images) (train, held *measurements, err error) {
 	total := images.Train.Len() + images.Held.Len()
-	op, err := c.Task.Operator(set, images.Clean.H, images.Clean.W, images.Clean.C, total, c.Seed, images.Camera)
+	op, err := c.Task.Operator(set, images.Train.H, images.Train.W, images.Train.C, total, c.Seed, images.Camera)
 	if err != nil {
 		return nil, nil, err
 	}
-	train = measure(set, op, c, images.Train, 0)
-	held = measure(set, op, c, images.Held, images.Train.Len())
+	take := measure
+	if images.Measured {
+		take = measured
+	}
+	train = take(set, op, c, images.Train, 0)
+	held = take(set, op, c, images.Held, images.Train.Len())
 	return train, held, set.Sync()
 }
 
@@ -49,24 +53,52 @@ func (t TaskConfig) Operator(set kernels.Set, h, w, c, images int, seed uint64, 
 		}
 		return physics.NewRandomInpaint(set, h, w, c, t.Masked, seed, images)
 	case "deblur":
+		if k := camera.Kernel; k != nil {
+			return physics.NewPSF(set, h, w, c, k.Weights(), k.H, k.W)
+		}
 		return physics.NewGaussianBlur(set, h, w, c, t.BlurSize, t.BlurStd)
 	}
 	return physics.NewDenoise(set, h, w, c)
 }
 
+// newMeasurements has room for the measurements of as many images as s has.
+func newMeasurements(set kernels.Set, op physics.Operator, c Config, s *data.Set, first int) *measurements {
+	return &measurements{set: set, op: op, sigma: c.Task.Sigma, count: s.Len(), first: first, len: s.ImageLen(),
+		y: set.Alloc(kernels.F32, len(s.Pixels))}
+}
+
+// measure simulates measurements of the truth.
 func measure(set kernels.Set, op physics.Operator, c Config, truth *data.Set, first int) *measurements {
-	m := &measurements{set: set, op: op, sigma: c.Task.Sigma, truth: truth, first: first, len: truth.H * truth.W * truth.C}
-	m.y = set.Alloc(kernels.F32, len(truth.Pixels))
-	const chunk = 1024 // bounds the workspace; a multiple of 16 keeps the slices aligned
-	x := set.Alloc(kernels.F32, min(chunk, truth.Len())*m.len)
+	m := newMeasurements(set, op, c, truth, first)
+	x := set.Alloc(kernels.F32, min(chunk, m.count)*m.len)
 	defer set.Free(x)
-	for start := 0; start < truth.Len(); start += chunk {
-		n := min(chunk, truth.Len()-start)
+	m.chunks(func(start, n int, b physics.Batch, y kernels.Buffer) {
 		set.Upload(x, truth.Pixels[start*m.len:(start+n)*m.len])
-		b := m.name(sequence(start, n))
-		physics.Measure(set, op, b, m.y.Slice(start*m.len, n*m.len), x, c.Task.Sigma, c.Seed)
-	}
+		physics.Measure(set, op, b, y, x, c.Task.Sigma, c.Seed)
+	})
 	return m
+}
+
+// measured takes the user's measurements; what their masks hide is set to 0.
+func measured(set kernels.Set, op physics.Operator, c Config, y *data.Set, first int) *measurements {
+	m := newMeasurements(set, op, c, y, first)
+	set.Upload(m.y, y.Pixels)
+	m.chunks(func(_, _ int, b physics.Batch, y kernels.Buffer) {
+		op.Select(b)
+		op.Restrict(y)
+	})
+	return m
+}
+
+// chunk bounds the workspace of chunks; a multiple of 16 keeps the slices aligned.
+const chunk = 1024
+
+// chunks calls f for all measurements, part by part.
+func (m *measurements) chunks(f func(start, n int, b physics.Batch, y kernels.Buffer)) {
+	for start := 0; start < m.count; start += chunk {
+		n := min(chunk, m.count-start)
+		f(start, n, m.name(sequence(start, n)), m.y.Slice(start*m.len, n*m.len))
+	}
 }
 
 // name uploads the positions of a batch and returns it under its ids.
@@ -84,7 +116,7 @@ func (m *measurements) name(positions []int) physics.Batch {
 // take selects the images at positions and returns the batch and its measurements, valid until the next call.
 func (m *measurements) take(positions []int) (physics.Batch, kernels.Buffer) {
 	b := m.name(positions)
-	m.set.Gather(m.batchY, m.y, m.at, m.truth.Len(), kernels.PerImage{N: b.N, Len: m.len})
+	m.set.Gather(m.batchY, m.y, m.at, m.count, kernels.PerImage{N: b.N, Len: m.len})
 	m.op.Select(b)
 	return b, m.batchY
 }
@@ -93,7 +125,7 @@ func (m *measurements) take(positions []int) (physics.Batch, kernels.Buffer) {
 func (m *measurements) subset(positions []int) kernels.Buffer {
 	m.name(positions)
 	out := m.set.Alloc(kernels.F32, len(positions)*m.len)
-	m.set.Gather(out, m.y, m.at, m.truth.Len(), kernels.PerImage{N: len(positions), Len: m.len})
+	m.set.Gather(out, m.y, m.at, m.count, kernels.PerImage{N: len(positions), Len: m.len})
 	return out
 }
 
@@ -124,7 +156,7 @@ func (m *measurements) close() {
 
 // pixels downloads all measurements.
 func (m *measurements) pixels() []float32 {
-	out := make([]float32, len(m.truth.Pixels))
+	out := make([]float32, m.count*m.len)
 	m.set.Download(out, m.y)
 	return out
 }

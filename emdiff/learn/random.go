@@ -11,6 +11,7 @@ const (
 	forEvaluation
 	forGeneration
 	forSubsets
+	forGaussian
 )
 
 // Streams of this package, below a seed of its own; the samplers, the network's dropout and physics have theirs.

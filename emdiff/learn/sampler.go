@@ -39,3 +39,23 @@ func (s SamplerConfig) pmc() posterior.PMCSettings {
 		DataStep: s.StepSize, PriorStep: s.StepSize}
 	return p
 }
+
+// DefaultSampler are settings of a sampler that suit most images, for those who choose one without a run's.
+func DefaultSampler(name string, batch int) (SamplerConfig, error) {
+	s := SamplerConfig{Sampler: name, Batch: batch}
+	switch name {
+	case "reverse-sde":
+		d := posterior.DefaultReverseSDE()
+		s.Steps, s.SigmaMin = d.Steps, d.SigmaMin
+	case "split-gibbs":
+		d := posterior.DefaultSplitGibbs()
+		s.Steps, s.Inner, s.SigmaMin, s.RhoMax, s.RhoMin, s.RhoDecay = d.Iterations, d.Steps, d.SigmaMin, d.RhoMax, d.RhoMin, d.Decay
+	case "pmc-pnp", "pmc-red":
+		d := posterior.DefaultAnnealed()
+		s.Steps, s.SigmaMin, s.SigmaMax, s.StepSize = d.Steps(), d.SigmaMin, d.SigmaMax, d.DataStep
+	case "dps":
+		d := posterior.DefaultDPS()
+		s.Steps, s.SigmaMin, s.SigmaMax, s.Zeta, s.Clamp = d.Steps, d.SigmaMin, d.SigmaMax, d.Zeta, d.Clamp
+	}
+	return s, s.validate()
+}

@@ -16,6 +16,9 @@ type Speed struct {
 	CallsPerSample int           // denoiser calls of a clean image
 }
 
+// measuredBatch is how many images at most Measure works on at once; the time of larger batches is in proportion.
+const measuredBatch = 16
+
 // Measure times a few training steps and denoiser calls of a configuration, after one of each to warm up.
 func Measure(set kernels.Set, c Config, images Images) (Speed, error) {
 	net, err := nn.NewUNet(set, c.Network)
@@ -24,7 +27,7 @@ func Measure(set kernels.Set, c Config, images Images) (Speed, error) {
 	}
 	defer net.Close()
 	net.Init(c.Seed)
-	h, w, ch := images.Clean.H, images.Clean.W, images.Clean.C
+	h, w, ch := images.Train.H, images.Train.W, images.Train.C
 	precond := c.Prior.Precond()
 	loss := diffusion.NewLoss(set, net, precond, 0, h, w, ch)
 	defer loss.Close()
@@ -48,18 +51,19 @@ func Measure(set kernels.Set, c Config, images Images) (Speed, error) {
 		s.CallsPerSample = 2*c.Prior.SampleSteps - 1
 	}
 
-	n := max(c.Train.Batch, c.EStep.Batch)
-	x := set.Alloc(kernels.F32, n*h*w*ch)
+	trained, denoised := min(c.Train.Batch, measuredBatch), min(c.EStep.Batch, measuredBatch)
+	x := set.Alloc(kernels.F32, max(trained, denoised)*h*w*ch)
 	defer set.Free(x)
-	s.TrainStep, err = typical(set, func(step int) {
-		loss.Gradients(x, nil, c.Train.Batch, kernels.Random{Seed: c.Seed, Step: uint32(step)})
+	step, err := typical(set, func(step int) {
+		loss.Gradients(x, nil, trained, kernels.Random{Seed: c.Seed, Step: uint32(step)})
 		c.Train.adam().Step(net.Params, step+1, 0.9)
 	})
 	if err != nil {
 		return s, err
 	}
-	call, err := typical(set, func(int) { prior.Denoise(x, x, c.EStep.Batch, 1) })
-	s.Denoise = call / time.Duration(c.EStep.Batch)
+	s.TrainStep = step * time.Duration(c.Train.Batch) / time.Duration(trained)
+	call, err := typical(set, func(int) { prior.Denoise(x, x, denoised, 1) })
+	s.Denoise = call / time.Duration(denoised)
 	return s, err
 }
 

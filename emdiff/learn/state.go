@@ -5,9 +5,10 @@ import "io"
 // Phase is a part of a round.
 type Phase string
 
-// The phases in their order: round 0 has Init and Evaluate; rounds 1.. have EStep, MStep and Evaluate; Final follows the
-// last round.
+// The phases in their order: round 0 has Init and Evaluate, after Fit and EStep where it starts from a Gaussian; rounds 1..
+// have EStep, MStep and Evaluate; Final follows the last round.
 const (
+	Fit      Phase = "fit"
 	Init     Phase = "init"
 	EStep    Phase = "e-step"
 	MStep    Phase = "m-step"
@@ -16,7 +17,7 @@ const (
 	Done     Phase = "done"
 )
 
-// State says where a run stands: Position units (training steps or images) of Phase of Round are finished. Together
+// State says where a run stands: Position units (iterations of the fit, training steps or images) of Phase of Round are finished. Together
 // with the arrays of a checkpoint and the configuration it determines everything that follows.
 type State struct {
 	Round    int           `json:"round"`
@@ -37,29 +38,38 @@ type PhaseSeconds struct {
 }
 
 // RoundResult is what the evaluation after a round found. PSNR and SSIM are means over the held-out images (range 2,
-// unclipped).
+// unclipped); they need the truth, and are 0 in runs that have measurements alone.
 type RoundResult struct {
-	Round            int          `json:"round"`
-	Images           int          `json:"images"` // the prior was trained on
-	Steps            int          `json:"steps"`
-	Reset            bool         `json:"reset"`
-	Loss             float64      `json:"loss"`              // mean training loss of the round
-	PSNRMeasurements float64      `json:"psnr_measurements"` // of y itself
-	PSNRDraw         float64      `json:"psnr_draw"`         // of single posterior draws
-	SSIMDraw         float64      `json:"ssim_draw"`         //
-	MisfitDraw       float64      `json:"misfit_draw"`       // of single draws; 1 is the measurements' own noise
-	MisfitTrain      float64      `json:"misfit_train"`      // of the E-step's draws (0 in round 0)
-	Seconds          PhaseSeconds `json:"seconds"`
+	Round            int     `json:"round"`
+	Images           int     `json:"images"` // the prior was trained on
+	Steps            int     `json:"steps"`
+	Reset            bool    `json:"reset"`
+	Loss             float64 `json:"loss"`                        // mean training loss of the round
+	PSNRMeasurements float64 `json:"psnr_measurements,omitempty"` // of y itself
+	PSNRDraw         float64 `json:"psnr_draw,omitempty"`         // of single posterior draws
+	SSIMDraw         float64 `json:"ssim_draw,omitempty"`
+	MisfitDraw       float64 `json:"misfit_draw"`            // of single draws; 1 is the measurements' own noise
+	MisfitTrain      float64 `json:"misfit_train,omitempty"` // of the E-step's draws
+	// SpreadDraw is the standard deviation of the posterior: half the mean squared difference of two draws, its root.
+	// It is measured where there is no truth.
+	SpreadDraw float64 `json:"spread_draw,omitempty"`
+	// LogLikelihood is that of the held-out measurements per measured value, in nats, under a Gaussian with the
+	// moments of the images that the prior was trained on (posterior.Gaussian of rank Config.Init.Rank; 0 without one).
+	LogLikelihood float64      `json:"loglik_measurements,omitempty"`
+	Seconds       PhaseSeconds `json:"seconds"`
 }
 
-// FinalResult compares the last prior with the first on the held-out images.
+// FinalResult compares the last prior with the first on the held-out images. PSNR and SSIM need the truth.
 type FinalResult struct {
-	PSNRMeasurements float64 `json:"psnr_measurements"`
-	PSNRInitPrior    float64 `json:"psnr_init_prior"` // single draws, prior of the clean images alone
-	PSNRFinal        float64 `json:"psnr_final"`      // single draws, last prior
-	PSNRFinalMean    float64 `json:"psnr_final_mean"` // mean of Draws draws, last prior
-	SSIMFinal        float64 `json:"ssim_final"`
-	SSIMFinalMean    float64 `json:"ssim_final_mean"`
+	PSNRMeasurements float64 `json:"psnr_measurements,omitempty"`
+	PSNRTikhonov     float64 `json:"psnr_tikhonov,omitempty"`   // x minimising |A x - y|^2/sigma^2 + |x|^2/R^2, at the best of several R
+	PSNRInitPrior    float64 `json:"psnr_init_prior,omitempty"` // single draws, prior of round 0
+	PSNRFinal        float64 `json:"psnr_final,omitempty"`      // single draws, last prior
+	PSNRFinalMean    float64 `json:"psnr_final_mean,omitempty"` // mean of Draws draws, last prior
+	SSIMFinal        float64 `json:"ssim_final,omitempty"`
+	SSIMFinalMean    float64 `json:"ssim_final_mean,omitempty"`
+	MisfitFinal      float64 `json:"misfit_final"`           // of single draws
+	SpreadFinal      float64 `json:"spread_final,omitempty"` // standard deviation of Draws draws
 	Draws            int     `json:"draws"`
 	Seconds          float64 `json:"seconds"`
 }

@@ -28,10 +28,6 @@ type noise struct{ sigmaY, compensated float64 }
 // whitened are S^(-1/2) and S^(-1/2) times the singular values, [H*W] each, in the singular basis.
 type whitened struct{ scale, gains kernels.Buffer }
 
-// basis is a pair of orthogonal matrices on the device: left [H][H] turns columns, right [W*C][W*C] turns rows (the
-// W x W matrix with the identity between channels: one large product instead of many with C columns).
-type basis struct{ left, right kernels.Buffer }
-
 // NewGaussianBlur makes a blur with the k taps of GaussianTaps(k, std) for images of h x w x c; k/2 must be smaller than
 // both sides. The papers use k = 9, std = 2.
 func NewGaussianBlur(set kernels.Set, h, w, c, k int, std float64) (*GaussianBlur, error) {
@@ -46,15 +42,16 @@ func NewGaussianBlur(set kernels.Set, h, w, c, k int, std float64) (*GaussianBlu
 	if k/2 >= min(h, w) {
 		return nil, fmt.Errorf("physics: a blur of %d taps reflects more than a %dx%d image has: choose at most %d taps", k, h, w, 2*min(h, w)-1)
 	}
-	taps := make([]float32, k)
+	taps, rounded := make([]float32, k), make([]float64, k)
 	for i, t := range exact {
 		taps[i] = float32(t)
+		rounded[i] = float64(taps[i])
 	}
-	rows, err := decompose(h, taps)
+	rows, err := decompose(h, rounded)
 	if err != nil {
 		return nil, err
 	}
-	cols, err := decompose(w, taps)
+	cols, err := decompose(w, rounded)
 	if err != nil {
 		return nil, err
 	}
@@ -68,15 +65,9 @@ func NewGaussianBlur(set kernels.Set, h, w, c, k int, std float64) (*GaussianBlu
 	g := &GaussianBlur{frame: f, k: k, singular: singular, norm: norm * norm, whitened: map[noise]whitened{},
 		a: NewScratch(set), b: NewScratch(set), rotate: NewScratch(set)}
 	g.taps = g.upload(taps)
-	g.in = basis{g.upload(spread(rows.v, 1)), g.upload(spread(cols.v, c))}
-	g.out = basis{g.upload(spread(rows.u, 1)), g.upload(spread(cols.u, c))}
+	g.in = basis{g.upload(spread(&rows.v, 1)), g.upload(spread(&cols.v, c))}
+	g.out = basis{g.upload(spread(&rows.u, 1)), g.upload(spread(&cols.u, c))}
 	return g, nil
-}
-
-func (g *GaussianBlur) upload(v []float32) kernels.Buffer {
-	b := g.set.Alloc(kernels.F32, len(v))
-	g.set.Upload(b, v)
-	return b
 }
 
 // line is the decomposition of the blur of one line of pixels, values in descending order.
@@ -85,17 +76,22 @@ type line struct {
 	values []float64
 }
 
-// decompose factorises the n x n matrix of the 1-D blur: row i holds taps[a] at column r(i + a - K/2).
-func decompose(n int, taps []float32) (*line, error) {
+// correlation is the n x n matrix of the correlation of a line with taps: row i holds taps[a] at column r(i + a - K/2).
+func correlation(n int, taps []float64) *mat.Dense {
 	b := mat.NewDense(n, n, nil)
 	for i := range n {
 		for a, t := range taps {
 			j := foldReflect(i+a-len(taps)/2, n)
-			b.Set(i, j, b.At(i, j)+float64(t))
+			b.Set(i, j, b.At(i, j)+t)
 		}
 	}
+	return b
+}
+
+// decompose factorises the matrix of the 1-D blur.
+func decompose(n int, taps []float64) (*line, error) {
 	var svd mat.SVD
-	if !svd.Factorize(b, mat.SVDFull) {
+	if !svd.Factorize(correlation(n, taps), mat.SVDFull) {
 		return nil, fmt.Errorf("physics: the blur of a line of %d pixels has no singular value decomposition: choose another blur", n)
 	}
 	d := &line{values: svd.Values(nil)}
@@ -116,7 +112,7 @@ func foldReflect(i, n int) int {
 }
 
 // spread returns m (x) I_c, row-major.
-func spread(m mat.Dense, c int) []float32 {
+func spread(m *mat.Dense, c int) []float32 {
 	n, _ := m.Dims()
 	s := make([]float32, n*c*n*c)
 	for i := range n {
@@ -151,11 +147,20 @@ func (g *GaussianBlur) PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw)
 	n := g.batch.N * g.len()
 	zs, ys := g.a.Floats(n), g.b.Floats(n)
 	white := g.whiten(p)
-	g.turn(zs, z, g.in, true)
-	g.turn(ys, y, g.out, true)
+	g.turn(zs, z, g.rotate, g.in, true, false)
+	g.turn(ys, y, g.rotate, g.out, true, false)
 	g.set.Gain(ys, ys, white.scale, g.gain(1))
 	g.set.GaussianPosterior(zs, zs, ys, white.gains, g.batch.IDs, p.kernel(g.gain(1), 1))
-	g.turn(x, zs, g.in, false)
+	g.turn(x, zs, g.rotate, g.in, false, false)
+}
+
+// LogDet adds up the singular values.
+func (g *GaussianBlur) LogDet(r, sigmaY float64) []float64 {
+	sum := 0.0
+	for _, s := range g.singular {
+		sum += logVariance(r, sigmaY, s*s)
+	}
+	return repeat(float64(g.c)*sum, g.batch.N)
 }
 
 // whiten returns the gains for the noise of p. They are kept: a sampler comes back with the same few noises.
@@ -175,15 +180,6 @@ func (g *GaussianBlur) whiten(p GaussianDraw) whitened {
 		g.whitened[key] = white
 	}
 	return white
-}
-
-// turn computes, image by image, dst = L^T src R (into = true, coefficients of the basis) or dst = L src R^T (back).
-func (g *GaussianBlur) turn(dst, src kernels.Buffer, b basis, into bool) {
-	width := g.w * g.c
-	half := g.rotate.Floats(g.batch.N * g.len())
-	g.set.MatMul(half, b.left, src, kernels.MatMul{Batch: g.batch.N, M: g.h, N: width, K: g.h, TransA: into,
-		StrideB: g.len(), StrideC: g.len(), Alpha: 1})
-	g.set.MatMul(dst, half, b.right, kernels.MatMul{Batch: 1, M: g.batch.N * g.h, N: width, K: width, TransB: !into, Alpha: 1})
 }
 
 // Close frees the matrices.

@@ -30,3 +30,8 @@ func (d *Denoise) NormSquared() float64 { return 1 }
 func (d *Denoise) PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw) {
 	d.set.GaussianPosterior(x, z, y, nil, d.batch.IDs, p.kernel(d.gain(1), p.noise(1)))
 }
+
+// LogDet is that of a multiple of the identity.
+func (d *Denoise) LogDet(r, sigmaY float64) []float64 {
+	return repeat(float64(d.len())*logVariance(r, sigmaY, 1), d.batch.N)
+}

@@ -7,5 +7,5 @@
 // Images and measurements are float32 NHWC on the [-1, 1] scale; sigma_y is the standard deviation of the noise on that
 // scale. Entries that are not measured hold 0, which is grey.
 //
-// It imports kernels, and gonum for the decomposition of small matrices when an operator is made.
+// It imports kernels, and gonum for the decomposition of small matrices on the host.
 package physics

@@ -87,7 +87,9 @@ func operators(t *testing.T, set kernels.Set, h, w, c, taps int) []Operator {
 	require.NoError(t, err)
 	b, err := NewGaussianBlur(set, h, w, c, taps, 2)
 	require.NoError(t, err)
-	all := []Operator{d, p, s, b}
+	f, err := NewPSF(set, h, w, c, randomKernel(), psfH, psfW)
+	require.NoError(t, err)
+	all := []Operator{d, p, s, b, f}
 	for _, op := range all {
 		t.Cleanup(op.Close)
 	}

@@ -2,6 +2,7 @@ package physics
 
 import (
 	"fmt"
+	"math"
 
 	"emdiff/kernels"
 )
@@ -93,6 +94,9 @@ func RandomMask(mask []float32, hidden int, seed uint64, id uint32) {
 // Name is "inpaint".
 func (p *Inpaint) Name() string { return "inpaint" }
 
+// PerImage is false where one mask serves all images.
+func (p *Inpaint) PerImage() bool { return p.rows > 1 }
+
 // Select gathers the masks of b.
 func (p *Inpaint) Select(b Batch) {
 	p.batch = b
@@ -131,6 +135,17 @@ func (p *Inpaint) NormSquared() float64 { return 1 }
 func (p *Inpaint) PosteriorGaussian(x, z, y kernels.Buffer, d GaussianDraw) {
 	mask, g := p.mask()
 	p.set.GaussianPosterior(x, z, y, mask, p.batch.IDs, d.kernel(g, d.noise(1)))
+}
+
+// LogDet counts the measured values of each image.
+func (p *Inpaint) LogDet(r, sigmaY float64) []float64 {
+	inverse := make([]float32, p.batch.N)
+	p.set.Download(inverse, p.InverseCount())
+	dets := make([]float64, p.batch.N)
+	for i, v := range inverse {
+		dets[i] = math.Round(1/float64(v)) * logVariance(r, sigmaY, 1)
+	}
+	return dets
 }
 
 // Close frees the masks.

@@ -19,6 +19,7 @@ func LikelihoodSigma(sigmaY float64) float64 { return math.Max(sigmaY, MinSigmaY
 const (
 	StreamMask    uint32 = 0x70687900 + iota // which pixels RandomInpaint hides
 	StreamMeasure                            // the noise of Measure
+	StreamProbe                              // the probes of PSF.LogDet and PSF.NormSquared
 )
 
 // Batch names the images that an operator works on: image i of a buffer has the global id IDs[i].
@@ -31,12 +32,14 @@ type Batch struct {
 // images of H*W*C values (NHWC), where N is that of the selected batch; all operators here keep the shape.
 //
 // An Operator is stateful (Select) and has work buffers on its Set: use it from one goroutine, in the order of the
-// Set's queue. No method waits for the device.
+// Set's queue. No method waits for the device but LogDet, where the number of measured values is the image's own.
 type Operator interface {
-	// Name is the word for it in settings and reports: "denoise", "inpaint", "blur".
+	// Name is the word for it in settings and reports: "denoise", "inpaint", "blur", "psf".
 	Name() string
 	// Shape returns height, width and channels of x and y.
 	Shape() (h, w, c int)
+	// PerImage reports whether A differs between images; otherwise the ids of a batch may be nil where nothing is drawn.
+	PerImage() bool
 	// Select makes b the batch of all following calls.
 	Select(b Batch)
 	// Apply computes y = A x; y must not be x.
@@ -51,6 +54,9 @@ type Operator interface {
 	//
 	// or the S of p.Compensate. x may be z. Draws are keyed by p.Random and the ids of the batch.
 	PosteriorGaussian(x, z, y kernels.Buffer, p GaussianDraw)
+	// LogDet returns log det(r^2 A A^T + LikelihoodSigma(sigmaY)^2 I) over the measured values of each image of the batch:
+	// with the misfit, the likelihood of y under N(A z, r^2 A A^T + S).
+	LogDet(r, sigmaY float64) []float64
 	// Restrict sets the entries of y that are not measured to 0, in place.
 	Restrict(y kernels.Buffer)
 	// InverseCount holds 1/m for each image of the batch, m its number of measured values: the weight that turns a sum
@@ -86,6 +92,21 @@ func (p GaussianDraw) kernel(g kernels.Gain, noise float64) kernels.GaussianPost
 		Temperature: float32(p.Temperature), Random: p.Random}
 }
 
+// logVariance is the logarithm of the variance of y, x integrated out, along a singular vector of gain squared g2.
+func logVariance(r, sigmaY, g2 float64) float64 {
+	s := LikelihoodSigma(sigmaY)
+	return math.Log(r*r*g2 + s*s)
+}
+
+// repeat returns n copies of v.
+func repeat(v float64, n int) []float64 {
+	all := make([]float64, n)
+	for i := range all {
+		all[i] = v
+	}
+	return all
+}
+
 // frame is what all operators have in common: a shape, a batch, and that every value is measured.
 type frame struct {
 	set      kernels.Set
@@ -110,6 +131,8 @@ func (f *frame) Select(b Batch) {
 	f.batch = b
 	f.set.Fill(f.invCount.Floats(b.N), 1/float32(f.len()), kernels.Elementwise{Len: b.N})
 }
+
+func (f *frame) PerImage() bool { return false }
 
 func (f *frame) Restrict(kernels.Buffer) {}
 

@@ -165,6 +165,41 @@ func TestPosteriorGaussianMeanIsTheClosedForm(t *testing.T) {
 	}
 }
 
+func TestLogDetIsThatOfTheDenseMatrix(t *testing.T) {
+	set := openSet(t)
+	for _, s := range sizes[:2] {
+		for _, op := range operators(t, set, s.h, s.w, s.c, s.taps)[:4] { // that of a PSF is an estimate
+			ids := []int32{40, 2, 7}
+			for _, d := range []GaussianDraw{{SigmaY: .2, R: .5}, {SigmaY: .05, R: 1}, {SigmaY: 0, R: .1}, {SigmaY: .3}} {
+				op.Select(batchOf(set, ids...))
+				got := op.LogDet(d.R, d.SigmaY)
+				require.Len(t, got, len(ids))
+				for i, id := range ids {
+					assert.InDelta(t, logDet(dense(set, op, id), d.R, d.SigmaY), got[i], 1e-3, "%s image %d, %+v", label(op), id, d)
+				}
+			}
+		}
+	}
+}
+
+// logDet is Operator.LogDet for the matrix a, whose rows of zeros are not measured.
+func logDet(a *mat.Dense, r, sigmaY float64) float64 {
+	n, _ := a.Dims()
+	var k mat.Dense
+	k.Mul(a, a.T())
+	k.Scale(r*r, &k)
+	s := LikelihoodSigma(sigmaY)
+	for i := range n {
+		if mat.Norm(a.RowView(i), 2) == 0 {
+			k.Set(i, i, 1)
+			continue
+		}
+		k.Set(i, i, k.At(i, i)+s*s)
+	}
+	det, _ := mat.LogDet(&k)
+	return det
+}
+
 func TestPosteriorGaussianDrawsHaveTheClosedFormLaw(t *testing.T) {
 	set := openSet(t)
 	const h, w, c, taps, chains = 5, 4, 1, 5, 4000

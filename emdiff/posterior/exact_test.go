@@ -164,6 +164,21 @@ func TestSplitGibbsDrawsHaveTheLawOfItsSteps(t *testing.T) {
 	}
 }
 
+func TestSplitGibbsOfAPointSpreadFunctionHasTheLawOfItsSteps(t *testing.T) {
+	set := openSet(t)
+	prior := newGaussian(set)
+	op, err := physics.NewPSF(set, height, width, channels, []float32{.3, .1, 0, .2, .15, .05, 0, .05, .15}, 3, 3)
+	require.NoError(t, err)
+	cam := lookAt(t, set, prior, op)
+	settings := SplitGibbsSettings{Iterations: 3, RhoMax: 1, RhoMin: .2, Decay: .45, Steps: 3, SigmaMin: .05}
+	for _, settings.AsPublished = range []bool{false, true} {
+		s, err := NewSplitGibbs(set, op, settings)
+		require.NoError(t, err)
+		requireDraws(t, gibbsLaw(prior, cam, settings), draw(t, set, s, prior, cam, 500, 0), op.Name())
+		s.Close()
+	}
+}
+
 func TestSplitGibbsMatchesThePosterior(t *testing.T) {
 	set := openSet(t)
 	prior := newGaussian(set)

@@ -186,6 +186,17 @@ func cameras(t *testing.T, set kernels.Set, prior *gaussian) []camera {
 	blur, err := physics.NewGaussianBlur(set, height, width, channels, 3, 1)
 	require.NoError(t, err)
 
+	var list []camera
+	for _, op := range []physics.Operator{denoise, inpaint, blur} {
+		list = append(list, lookAt(t, set, prior, op))
+	}
+	return list
+}
+
+// lookAt makes a camera of op, which is closed after the test.
+func lookAt(t *testing.T, set kernels.Set, prior *gaussian, op physics.Operator) camera {
+	t.Helper()
+	t.Cleanup(op.Close)
 	var chol mat.Cholesky
 	require.True(t, chol.Factorize(mat.NewSymDense(length, mul(identity(length, 1), prior.cov).RawMatrix().Data)))
 	var l mat.TriDense
@@ -197,25 +208,20 @@ func cameras(t *testing.T, set kernels.Set, prior *gaussian) []camera {
 	}
 	truth := floats(plus(prior.mean, 1, apply(&l, white)))
 
-	var list []camera
-	for _, op := range []physics.Operator{denoise, inpaint, blur} {
-		t.Cleanup(op.Close)
-		one := set.Alloc(kernels.F32, length)
-		physics.Measure(set, op, batchOf(set, 0), one, upload(set, truth), sigmaY, 3)
-		y := mat.NewVecDense(length, nil)
-		for i, v := range download(set, one, length) {
-			y.SetVec(i, float64(v))
-		}
-		op.Select(batchOf(set, firstIDs(length)...))
-		columns := set.Alloc(kernels.F32, length*length)
-		op.Apply(columns, upload(set, floats(identity(length, 1))))
-		a := mat.NewDense(length, length, nil)
-		for i, v := range download(set, columns, length*length) {
-			a.Set(i%length, i/length, float64(v))
-		}
-		list = append(list, camera{op, a, y})
+	one := set.Alloc(kernels.F32, length)
+	physics.Measure(set, op, batchOf(set, 0), one, upload(set, truth), sigmaY, 3)
+	y := mat.NewVecDense(length, nil)
+	for i, v := range download(set, one, length) {
+		y.SetVec(i, float64(v))
 	}
-	return list
+	op.Select(batchOf(set, firstIDs(length)...))
+	columns := set.Alloc(kernels.F32, length*length)
+	op.Apply(columns, upload(set, floats(identity(length, 1))))
+	a := mat.NewDense(length, length, nil)
+	for i, v := range download(set, columns, length*length) {
+		a.Set(i%length, i/length, float64(v))
+	}
+	return camera{op, a, y}
 }
 
 // draw runs the sampler on chains images that share one measurement.

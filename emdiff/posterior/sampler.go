@@ -76,11 +76,14 @@ func (p Problem) check(op physics.Operator) error {
 
 // Random streams of this package.
 const (
-	streamPMC        uint32 = 0x706f7300 + iota // Langevin noise; step 0 is the start
-	streamReverseSDE                            // steps of the reverse SDE
-	streamLikelihood                            // split Gibbs: draws of z given x
-	streamPrior                                 // split Gibbs: draws of x given z
-	streamDPS                                   // steps of DPS; step 0 is the start
+	streamPMC            uint32 = 0x706f7300 + iota // Langevin noise; step 0 is the start
+	streamReverseSDE                                // steps of the reverse SDE
+	streamLikelihood                                // split Gibbs: draws of z given x
+	streamPrior                                     // split Gibbs: draws of x given z
+	streamDPS                                       // steps of DPS; step 0 is the start
+	streamGaussianLatent                            // Gaussian: latents,
+	streamGaussianImage                             // and the rest of the image;
+	streamGaussianFit                               // where its subspace iteration starts
 )
 
 // chain is the run of one Sample call: the batch it works on and how far it is.

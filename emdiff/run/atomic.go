@@ -36,8 +36,9 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 		}
 	}()
 
-	buffered := bufio.NewWriterSize(f, 1<<16)
-	if err := write(buffered); err != nil {
+	disk := &diskWriter{f: f}
+	buffered := bufio.NewWriterSize(disk, 1<<16)
+	if err := write(buffered); err != nil && disk.err == nil {
 		return fmt.Errorf("%s was not written: %w", path, err)
 	}
 	for _, finish := range []func() error{buffered.Flush, f.Sync, f.Close} {
@@ -50,6 +51,18 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 	}
 	renamed = true
 	return syncFolder(filepath.Dir(path))
+}
+
+// diskWriter remembers that the file failed: whatever write makes of that, the disk is the reason, and Flush repeats it.
+type diskWriter struct {
+	f   *os.File
+	err error
+}
+
+func (w *diskWriter) Write(b []byte) (n int, err error) {
+	n, err = w.f.Write(b)
+	w.err = err
+	return n, err
 }
 
 // syncFolder makes renames in dir durable. Windows neither offers this nor needs it.

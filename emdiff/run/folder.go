@@ -130,6 +130,12 @@ func (f *Folder) Unlock() error {
 	return unlock()
 }
 
+// discard removes the folder of a run that could not begin.
+func (f *Folder) discard() {
+	f.Unlock()
+	os.RemoveAll(f.Dir)
+}
+
 // sweep removes the temporary files of writers that were killed.
 func (f *Folder) sweep() error {
 	return filepath.WalkDir(f.Dir, func(path string, entry fs.DirEntry, err error) error {
@@ -143,11 +149,15 @@ func (f *Folder) sweep() error {
 	})
 }
 
-// lockError words a lock at path that the process with the given number holds; an empty number is
-// one that the holder had no time to write.
+// lockError words a lock at path that the process with the given number holds.
 func lockError(path, pid, remedy string) error {
+	return fmt.Errorf("run folder %s is in use by process %s: %s", filepath.Dir(path), holderName(pid), remedy)
+}
+
+// holderName is the number in a lock file, which is empty if the holder had no time to write it.
+func holderName(pid string) string {
 	if pid == "" {
-		pid = "unknown"
+		return "unknown"
 	}
-	return fmt.Errorf("run folder %s is in use by process %s: %s", filepath.Dir(path), pid, remedy)
+	return pid
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -112,7 +113,8 @@ func TestLockHolder(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, f.Lock())
 	os.Stdout.WriteString("locked\n")
-	select {}
+	time.Sleep(time.Minute) // select {} would be a deadlock, which ends the process
+	require.NoError(t, f.Unlock())
 }
 
 func TestLockHoldsAcrossProcessesAndEndsWithThem(t *testing.T) {

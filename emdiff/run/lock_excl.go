@@ -31,3 +31,9 @@ func lockFile(path string) (unlock func() error, err error) {
 	}
 	return func() error { return os.Remove(path) }, nil
 }
+
+// lockHolder reports whether the lock at path is there, and which process made it.
+func lockHolder(path string) (pid string, held bool) {
+	text, err := os.ReadFile(path)
+	return holderName(strings.TrimSpace(string(text))), err == nil
+}

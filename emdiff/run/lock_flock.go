@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +23,15 @@ func lockFile(path string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be locked: %w: check that its folder may be written", path, cause(err))
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for range 20 { // lockHolder may be looking, which takes it microseconds
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
 		defer f.Close()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%s cannot be locked: %w: use a file system with flock", path, err)
@@ -39,4 +48,19 @@ func lockFile(path string) (unlock func() error, err error) {
 		return nil, fmt.Errorf("%s cannot be written: %w: check the space left on its disk", path, cause(err))
 	}
 	return f.Close, nil
+}
+
+// lockHolder reports whether a process holds the lock at path, and which. The only way to ask is to share the lock for a
+// moment, which lockFile waits out.
+func lockHolder(path string) (pid string, held bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", false // nobody has locked the folder yet
+	}
+	defer f.Close()
+	if !errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK) {
+		return "", false
+	}
+	text, _ := os.ReadFile(path)
+	return holderName(strings.TrimSpace(string(text))), true
 }

@@ -2,6 +2,8 @@ package run
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"emdiff/emdiff/data"
+	"emdiff/emdiff/learn"
 )
 
 // FormatVersion is the version of the layout of run folders. It rises whenever an older program
@@ -66,6 +69,8 @@ type Data struct {
 	// Channels is 1 or 3.
 	Channels int    `json:"channels"`
 	SHA256   string `json:"sha256"` // of the pixels: data.Set.SHA256
+	// Camera is the SHA-256 of what the user gave beside measurements: masks, kernel, clean images. Empty without.
+	Camera string `json:"camera_sha256,omitempty"`
 }
 
 // NewManifest describes a run that starts now, in this process.
@@ -83,6 +88,28 @@ func NewManifest(set *data.Set, device Device, seed uint64) Manifest {
 		},
 		Seed: seed,
 	}
+}
+
+// cameraHash identifies what came beside the measurements of a run.
+func cameraHash(images learn.Images) string {
+	sets := []*data.Set{}
+	if images.Masks != nil {
+		sets = append(sets, &data.Set{H: 1, W: len(images.Masks), C: 1, Pixels: images.Masks})
+	}
+	if k := images.Kernel; k != nil {
+		sets = append(sets, &data.Set{H: k.H, W: k.W, C: 1, Pixels: k.Values})
+	}
+	if images.Measured && images.Clean != nil {
+		sets = append(sets, images.Clean)
+	}
+	if len(sets) == 0 {
+		return ""
+	}
+	sum := sha256.New()
+	for _, s := range sets {
+		io.WriteString(sum, s.SHA256())
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // ThisProgram is the running program, from what its build recorded.
@@ -131,7 +158,7 @@ func (m Manifest) Write(path string) error {
 func ReadManifest(path string) (Manifest, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Manifest{}, fmt.Errorf("%s does not exist: give the folder of a run", path)
+		return Manifest{}, fmt.Errorf("%s does not exist: give the folder of a run, or, if the run was stopped before it began, start a new run", path)
 	}
 	if err != nil {
 		return Manifest{}, fmt.Errorf("%s cannot be read: %w: check its permissions", path, cause(err))

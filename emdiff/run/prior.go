@@ -9,13 +9,18 @@ import (
 	"os"
 	"path/filepath"
 
+	"emdiff/emdiff/data"
 	"emdiff/emdiff/diffusion"
+	"emdiff/emdiff/learn"
 	"emdiff/kernels"
 	"emdiff/nn"
 )
 
 // weightsName is the file of a run folder that holds the prior.
 const weightsName = "weights.safetensors"
+
+// maxSide bounds the height and width that a file may ask for, as package data does.
+const maxSide = 1 << 14
 
 // Entries of that file's metadata, beside the network's own.
 const (
@@ -57,6 +62,9 @@ func openPrior(set kernels.Set, path string) (*prior, error) {
 	return p, nn.ReadFile(p.path, func(f *nn.Safetensors) error { return p.read(set, f) })
 }
 
+// anyCamera stands for whatever measured the images that a prior was learned from.
+var anyCamera = learn.Camera{Masks: []float32{}, Kernel: &data.Kernel{}}
+
 // read makes the network from the file; its errors need the file's name.
 func (p *prior) read(set kernels.Set, f *nn.Safetensors) error {
 	text, ok := f.Metadata[settingsKey]
@@ -66,7 +74,7 @@ func (p *prior) read(set kernels.Set, f *nn.Safetensors) error {
 	if err := decode("its settings", []byte(text), &p.settings); err != nil {
 		return err
 	}
-	if err := p.settings.Validate(); err != nil {
+	if err := p.settings.Validate(anyCamera); err != nil {
 		return fmt.Errorf("its settings: %w", err)
 	}
 	config, err := nn.StoredConfig(f)
@@ -75,11 +83,14 @@ func (p *prior) read(set kernels.Set, f *nn.Safetensors) error {
 	}
 	p.h, p.w, p.c = config.ImageSize, config.ImageSize, config.OutChannels
 	if size, ok := f.Metadata[sizeKey]; ok {
-		if _, err := fmt.Sscanf(size, "%dx%d", &p.h, &p.w); err != nil || p.h < 1 || p.w < 1 {
+		if _, err := fmt.Sscanf(size, "%dx%d", &p.h, &p.w); err != nil || min(p.h, p.w) < 1 || max(p.h, p.w) > maxSide {
 			return fmt.Errorf("its metadata has %s = %q, which is no size: write the file anew", sizeKey, size)
 		}
 	}
 	if err := config.CheckSize(p.h, p.w); err != nil {
+		return err
+	}
+	if err := checkPriorMemory(set, config); err != nil {
 		return err
 	}
 	unet, err := nn.NewUNet(set, config)

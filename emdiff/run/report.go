@@ -29,25 +29,56 @@ type reporter struct {
 }
 
 // begin prints what the run is about.
-func (r *reporter) begin(whole *data.Set) {
+func (r *reporter) begin(whole *data.Set, estimated string) {
 	s := r.settings
-	fmt.Fprintf(r.log, "data        %s, %dx%dx%d: %d to measure, %d clean, %d held out\n", whole.Name, whole.H, whole.W, whole.C,
-		r.images.Train.Len(), r.images.Clean.Len(), r.images.Held.Len())
-	fmt.Fprintf(r.log, "task        %s\n", describeTask(s.Task))
+	fmt.Fprintf(r.log, "data        %s\n", describeImages(whole, r.images))
+	fmt.Fprintf(r.log, "task        %s\n", describeTask(s.Task, s.Data.Masks, s.Data.Kernel))
+	if estimated != "" {
+		fmt.Fprintf(r.log, "noise       %s\n", estimated)
+	}
+	if s.Init.Clean == 0 {
+		fmt.Fprintf(r.log, "start       a Gaussian of rank %d, fitted to the measurements\n", s.Init.Rank)
+	}
 	fmt.Fprintf(r.log, "network     %d parameters\n", r.em.Network().Params.Count())
+	if r.images.Measured {
+		fmt.Fprintln(r.log, "\nNobody knows the clean images, so PSNR cannot be known. misfit is |A x - y|^2 of draws over that of the noise: 1 is right.\n"+
+			"spread is the standard deviation of the posterior. log p(y) is of held-out measurements, per value, under a Gaussian with the\n"+
+			"moments of the images that the prior was trained on: higher is better.")
+	}
 	for _, result := range r.em.State.Results {
 		r.row(result)
 	}
 }
 
-func describeTask(t learn.TaskConfig) string {
-	switch t.Name {
-	case "inpaint":
-		return fmt.Sprintf("inpaint, %.0f %% of the pixels hidden, noise sigma %g", 100*t.Masked, t.Sigma)
-	case "deblur":
-		return fmt.Sprintf("deblur, %dx%d Gaussian of std %g, noise sigma %g", t.BlurSize, t.BlurSize, t.BlurStd, t.Sigma)
+// describeImages says what there is and how it is divided.
+func describeImages(whole *data.Set, images learn.Images) string {
+	verb, clean, train := "measure", 0, images.Train
+	if images.Measured {
+		verb = "learn from"
 	}
-	return fmt.Sprintf("denoise, noise sigma %g on images in [-1, 1]", t.Sigma)
+	if images.Clean != nil {
+		clean = images.Clean.Len()
+	}
+	text := fmt.Sprintf("%s, %dx%dx%d", whole.Name, whole.H, whole.W, whole.C)
+	if train.H != whole.H || train.W != whole.W {
+		text += fmt.Sprintf(" in patches of %dx%d", train.H, train.W)
+	}
+	return fmt.Sprintf("%s: %d to %s, %d clean, %d held out", text, train.Len(), verb, clean, images.Held.Len())
+}
+
+// describeTask says what the camera did; masks and kernel are the user's files, if any.
+func describeTask(t learn.TaskConfig, masks, kernel string) string {
+	switch {
+	case t.Name == "inpaint" && masks != "":
+		return fmt.Sprintf("inpaint, masks in %s, noise sigma %.4g", masks, t.Sigma)
+	case t.Name == "inpaint":
+		return fmt.Sprintf("inpaint, %.0f %% of the pixels hidden, noise sigma %.4g", 100*t.Masked, t.Sigma)
+	case t.Name == "deblur" && kernel != "":
+		return fmt.Sprintf("deblur, kernel in %s, noise sigma %.4g", kernel, t.Sigma)
+	case t.Name == "deblur":
+		return fmt.Sprintf("deblur, %dx%d Gaussian of std %g, noise sigma %.4g", t.BlurSize, t.BlurSize, t.BlurStd, t.Sigma)
+	}
+	return fmt.Sprintf("denoise, noise sigma %.4g on images in [-1, 1]", t.Sigma)
 }
 
 // Phase implements learn.Observer.
@@ -82,53 +113,65 @@ func (r *reporter) Round(result learn.RoundResult, shown, generated []float32) e
 	r.endTask()
 	r.row(result)
 	if err := os.MkdirAll(r.folder.Path("rounds"), 0o777); err != nil {
-		return fmt.Errorf("the pictures of a round cannot be kept: %w", err)
+		return fmt.Errorf("%s cannot be made: %w: check the space left on its disk", r.folder.Path("rounds"), cause(err))
 	}
-	return errors.Join(
-		writeFloats(r.roundFile(result.Round, "draws"), shown),
-		writeFloats(r.roundFile(result.Round, "generated"), generated),
-		r.stats.Append("round", fields(result)),
-		r.draw(),
-		writeWeights(r.folder, r.em.Network(), r.settings, r.images.Held.H, r.images.Held.W),
+	return inTurn(
+		func() error { return writeFloats(r.roundFile(result.Round, "draws"), shown) },
+		func() error { return writeFloats(r.roundFile(result.Round, "generated"), generated) },
+		func() error { return r.stats.Append("round", fields(result)) },
+		r.draw,
+		func() error {
+			return writeWeights(r.folder, r.em.Network(), r.settings, r.images.Held.H, r.images.Held.W)
+		},
 	)
 }
 
 // Final implements learn.Observer.
 func (r *reporter) Final(result learn.FinalResult, mean []float32) error {
 	r.endTask()
-	if err := errors.Join(writeFloats(r.folder.Path("rounds", "mean.f32"), mean), r.draw()); err != nil {
+	if err := inTurn(func() error { return writeFloats(r.folder.Path("rounds", "mean.f32"), mean) }, r.draw); err != nil {
 		return err
 	}
-	fmt.Fprintf(r.log, `
+	if r.images.Measured {
+		fmt.Fprintf(r.log, "\nOn %d held-out measurements: misfit %.3f, spread %.3f over %d draws\n", r.images.Held.Len(), result.MisfitFinal,
+			result.SpreadFinal, result.Draws)
+	} else {
+		start := fmt.Sprintf("prior of %4d clean", r.settings.Init.Clean)
+		if r.settings.Init.Clean == 0 {
+			start = "start from Gaussian"
+		}
+		fmt.Fprintf(r.log, `
 PSNR on %d held-out images, dB
   measurements                         %6.2f
-  single draws, prior of %4d clean     %6.2f
+  Tikhonov, best strength              %6.2f
+  single draws, %-19s    %6.2f
   single draws, learned prior          %6.2f  (%+.2f)
   mean of %2d draws, learned prior      %6.2f  (%+.2f above the measurements)
-
-pictures    %s, %s
-weights     %s
-time        %.0f s
-`, r.images.Held.Len(), result.PSNRMeasurements, r.images.Clean.Len(), result.PSNRInitPrior,
-		result.PSNRFinal, result.PSNRFinal-result.PSNRInitPrior,
-		result.Draws, result.PSNRFinalMean, result.PSNRFinalMean-result.PSNRMeasurements,
-		r.folder.Path("reconstructions.png"), r.folder.Path("generated.png"), r.folder.Path(weightsName), result.Seconds)
-	return r.stats.Append("done", fields(result))
+`, r.images.Held.Len(), result.PSNRMeasurements, result.PSNRTikhonov, start, result.PSNRInitPrior,
+			result.PSNRFinal, result.PSNRFinal-result.PSNRInitPrior,
+			result.Draws, result.PSNRFinalMean, result.PSNRFinalMean-result.PSNRMeasurements)
+	}
+	fmt.Fprintf(r.log, "\npictures    %s, %s\nreport      %s\nweights     %s\ntime        %.0f s\n", r.folder.Path("reconstructions.png"),
+		r.folder.Path("generated.png"), r.folder.Path(reportName), r.folder.Path(weightsName), result.Seconds)
+	return inTurn(func() error { return r.stats.Append("done", fields(result)) }, func() error { return writeReport(r.folder) })
 }
 
 // row prints one line of the table of rounds.
 func (r *reporter) row(e learn.RoundResult) {
+	titles, scores := "   PSNR y  PSNR x|y     SSIM   misfit", fmt.Sprintf(" %8.2f %9.2f %8.3f %8.3f", e.PSNRMeasurements, e.PSNRDraw, e.SSIMDraw, e.MisfitDraw)
+	if r.images.Measured {
+		titles, scores = "   misfit   spread  log p(y)", fmt.Sprintf(" %8.3f %8.3f %9.4f", e.MisfitDraw, e.SpreadDraw, e.LogLikelihood)
+	}
 	if !r.ready {
-		fmt.Fprintf(r.log, "\n%5s %7s %6s %8s %9s %9s %8s %8s %8s %8s %8s %8s\n", "round", "images", "steps", "loss",
-			"PSNR y", "PSNR x|y", "SSIM", "misfit", "E-step s", "M-step s", "eval s", "weights")
+		fmt.Fprintf(r.log, "\n%5s %7s %6s %8s%s %8s %8s %8s %8s\n", "round", "images", "steps", "loss", titles, "E-step s", "M-step s", "eval s", "weights")
 		r.ready = true
 	}
 	kind := "tuned"
 	if e.Reset || e.Round == 0 {
 		kind = "fresh"
 	}
-	fmt.Fprintf(r.log, "%5d %7d %6d %8.4f %9.2f %9.2f %8.3f %8.3f %8.1f %8.1f %8.1f %8s\n", e.Round, e.Images, e.Steps, e.Loss,
-		e.PSNRMeasurements, e.PSNRDraw, e.SSIMDraw, e.MisfitDraw, e.Seconds.EStep, e.Seconds.MStep, e.Seconds.Evaluate, kind)
+	fmt.Fprintf(r.log, "%5d %7d %6d %8.4f%s %8.1f %8.1f %8.1f %8s\n", e.Round, e.Images, e.Steps, e.Loss, scores,
+		e.Seconds.EStep, e.Seconds.MStep, e.Seconds.Evaluate, kind)
 }
 
 func (r *reporter) roundFile(round int, what string) string {
@@ -137,7 +180,17 @@ func (r *reporter) roundFile(round int, what string) string {
 
 // draw makes all pictures anew from what the folder holds.
 func (r *reporter) draw() error {
-	return errors.Join(r.drawReconstructions(), r.drawGenerated(), r.drawCurves())
+	return inTurn(r.drawReconstructions, r.drawGenerated, r.drawCurves, func() error { return writeReport(r.folder) })
+}
+
+// inTurn does one step after the other up to the first that fails: of a full disk one sentence says enough.
+func inTurn(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drawReconstructions shows a row per image: measurement, a draw after each round, the mean of draws, the truth.
@@ -162,7 +215,9 @@ func (r *reporter) drawReconstructions() error {
 		return err
 	}
 	held := r.images.Held
-	columns, titles = append(columns, held.Pixels), append(titles, "truth")
+	if !r.images.Measured {
+		columns, titles = append(columns, held.Pixels), append(titles, "truth")
+	}
 	length := held.ImageLen()
 	var tiles [][]float32
 	for i := range min(r.settings.Eval.Shown, held.Len()) {
@@ -198,9 +253,10 @@ func (r *reporter) drawGenerated() error {
 		tiles = append(tiles, latest[:columns]...)
 		labels = append(labels, fmt.Sprintf("round %d", round))
 	}
-	return errors.Join(
-		Grid{Columns: columns, RowLabels: labels}.WritePNG(r.folder.Path("generated-rounds.png"), tiles, held.H, held.W, held.C),
-		Grid{}.WritePNG(r.folder.Path("generated.png"), latest, held.H, held.W, held.C))
+	if err := (Grid{Columns: columns, RowLabels: labels}).WritePNG(r.folder.Path("generated-rounds.png"), tiles, held.H, held.W, held.C); err != nil {
+		return err
+	}
+	return Grid{}.WritePNG(r.folder.Path("generated.png"), latest, held.H, held.W, held.C)
 }
 
 // drawCurves draws the loss over all training steps, and PSNR over the rounds.
@@ -209,31 +265,15 @@ func (r *reporter) drawCurves() error {
 	if err != nil {
 		return err
 	}
-	loss := Series{Name: "loss"}
-	draws, measured := Series{Name: "draws x|y"}, Series{Name: "measurements y"}
-	start, last := 0.0, 0.0 // steps of the rounds before, and within this one
-	round := 0.0
-	for _, rec := range records {
-		switch rec.Event {
-		case "loss":
-			step, _ := rec.Float("step")
-			value, _ := rec.Float("loss")
-			if k, _ := rec.Float("round"); k != round {
-				start, round = start+last, k
-			}
-			last = step
-			loss.X, loss.Y = append(loss.X, start+step), append(loss.Y, value)
-		case "round":
-			k, _ := rec.Float("round")
-			d, _ := rec.Float("psnr_draw")
-			m, _ := rec.Float("psnr_measurements")
-			draws.X, draws.Y = append(draws.X, k), append(draws.Y, d)
-			measured.X, measured.Y = append(measured.X, k), append(measured.Y, m)
-		}
+	h := historyOf(records)
+	if err := (Curves{Title: "Training loss", XLabel: "step", YLabel: "loss", LogY: true}).Write(r.folder.Path("loss.png"), h.loss()); err != nil {
+		return err
 	}
-	return errors.Join(
-		Curves{Title: "Training loss", XLabel: "step", YLabel: "loss", LogY: true}.Write(r.folder.Path("loss.png"), loss),
-		Curves{Title: "Held-out images", XLabel: "round", YLabel: "PSNR, dB"}.Write(r.folder.Path("psnr.png"), draws, measured))
+	if r.images.Measured {
+		return Curves{Title: "Held-out measurements", XLabel: "round", YLabel: "misfit"}.Write(r.folder.Path("misfit.png"), h.over("draws x|y", "misfit_draw"))
+	}
+	return Curves{Title: "Held-out images", XLabel: "round", YLabel: "PSNR, dB"}.Write(r.folder.Path("psnr.png"),
+		h.over("draws x|y", "psnr_draw"), h.over("measurements y", "psnr_measurements"))
 }
 
 // writeFloats keeps values as little-endian float32.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -42,6 +43,10 @@ func (o SampleOptions) check() error {
 		return fmt.Errorf("--batch %d must be positive", o.Batch)
 	case o.Steps < 0:
 		return fmt.Errorf("--steps %d must not be negative (0 = those of the run)", o.Steps)
+	case o.Steps > maxSteps:
+		return fmt.Errorf("--steps %d is too large: at most %d", o.Steps, maxSteps)
+	case o.Count > math.MaxInt32:
+		return fmt.Errorf("--count %d is too large: at most %d", o.Count, math.MaxInt32)
 	case o.Out == "" && o.Grid == "":
 		return fmt.Errorf("there is nowhere to write to: give --out or --grid")
 	case o.Grid != "" && filepath.Ext(o.Grid) != ".png":
@@ -93,6 +98,9 @@ func Sample(ctx context.Context, o SampleOptions) error {
 		return err
 	}
 	defer p.close()
+	if err := fits(o.Set, fmt.Sprintf("--count %d", o.Count), 4*float64(o.Count)*float64(p.h)*float64(p.w)*float64(p.c)); err != nil {
+		return err
+	}
 	images, err := o.draw(ctx, p)
 	if err != nil {
 		return err
@@ -166,19 +174,33 @@ func (o SampleOptions) write(images *data.Set) error {
 	return nil
 }
 
-// writeImages writes 8-bit PNG files 00000.png and so on into a folder, which it makes.
-func writeImages(dir string, images *data.Set) error {
+// writeImages writes 8-bit PNG files 00000.png and so on into a folder, which it makes. On an error none of them stays.
+func writeImages(dir string, images *data.Set) (err error) {
+	_, missing := os.Stat(dir)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("%s cannot be made: %w: give another folder", dir, cause(err))
 	}
+	var written []string
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, path := range written {
+			os.Remove(path)
+		}
+		if missing != nil {
+			os.Remove(dir)
+		}
+	}()
 	for i := range images.Len() {
-		origin := images.Origin(i)
-		err := WriteFile(filepath.Join(dir, fmt.Sprintf("%05d.png", i)), func(w io.Writer) error {
+		path, origin := filepath.Join(dir, fmt.Sprintf("%05d.png", i)), images.Origin(i)
+		err := WriteFile(path, func(w io.Writer) error {
 			return data.Export(w, images.Image(i), images.H, images.W, images.C, origin)
 		})
 		if err != nil {
 			return err
 		}
+		written = append(written, path)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -183,12 +184,18 @@ func TestImpossibleRunsLeaveNoFolder(t *testing.T) {
 		{"eval.held_out=10000", "eval.held_out"},
 		{"network.unshuffle=8", "multiples of"},
 		{"estep.sampler=gibbs", "estep.sampler"},
+		{"train.ema=nan", "train.ema = NaN must be a finite number"},
+		{"network.block_out_channels=[9223372036854775807]", "network.block_out_channels[0] = 9223372036854775807 is too large"},
+		{"train.batch=2147483647", "train.batch = 2147483647 takes about"},
+		{"estep.sampler=split-gibbs estep.rho_decay=2", "decay"}, // found when the sampler is built
 		{"data.path=/no/such/file", "/no/such/file"},
 	} {
 		out := t.TempDir()
 		var log bytes.Buffer
 		o := options(t, out, &log)
-		require.NoError(t, o.Settings.Set(c.set))
+		for _, kv := range strings.Fields(c.set) {
+			require.NoError(t, o.Settings.Set(kv))
+		}
 		require.ErrorContains(t, Train(context.Background(), o), c.want)
 		entries, err := os.ReadDir(out)
 		require.NoError(t, err)
@@ -242,7 +249,7 @@ func TestEveryPresetIsPossible(t *testing.T) {
 		s, err := Resolve(name, "", nil)
 		require.NoError(t, err, name)
 		s.Network.InChannels, s.Network.OutChannels, s.Network.ImageSize = 3, 3, 32
-		assert.NoError(t, s.Validate(), name)
+		assert.NoError(t, s.Validate(learn.Camera{}), name)
 	}
 }
 
@@ -262,7 +269,7 @@ func TestCheckpointsAreKeptWholly(t *testing.T) {
 	stats, err := OpenStats(folder.Path("stats.jsonl"))
 	require.NoError(t, err)
 	defer stats.Close()
-	c := checkpoint{folder, stats}
+	c := checkpoint{folder: folder, stats: stats}
 	_, ok, err := c.Load()
 	require.NoError(t, err)
 	assert.False(t, ok)
@@ -309,4 +316,30 @@ func TestTrainReadsAFolderOfPictures(t *testing.T) {
 	o.Settings = small(t, "data.path="+dir, "data.size=16", "init.steps=2", "em.steps=2")
 	require.NoError(t, Train(context.Background(), o))
 	assert.Contains(t, log.String(), "16x16x1: 40 to measure, 10 clean, 6 held out")
+}
+
+func TestAnotherTuningTableMustBeAllowed(t *testing.T) {
+	out := t.TempDir()
+	var log bytes.Buffer
+	o := options(t, out, &log)
+	require.NoError(t, Train(context.Background(), o))
+	o.Resume = filepath.Join(out, "00001-quick")
+	o.Device.Tuning = "abababababababab"
+	require.ErrorContains(t, Train(context.Background(), o), "the run began with no tuning table and this is tuning table abababababab: set EMDIFF_CUDA_TUNING")
+	o.OtherLevel = true
+	require.NoError(t, Train(context.Background(), o))
+}
+
+func TestAFolderThatIsNoRunIsLeftAsItIs(t *testing.T) {
+	dir := t.TempDir()
+	foreign := filepath.Join(dir, ".somebody.tmp") // Lock would sweep it
+	require.NoError(t, os.WriteFile(foreign, nil, 0o666))
+	var log bytes.Buffer
+	o := options(t, t.TempDir(), &log)
+	o.Resume = dir
+	require.ErrorContains(t, Train(context.Background(), o), filepath.Join(dir, "config.toml")+" does not exist: give the folder of a run")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	assert.FileExists(t, foreign)
 }

@@ -6,7 +6,7 @@ CUDA_STUB := $(CURDIR)/bin/cuda/stub/libcuda.a
 CUDA_HEADER := $(shell cksum < $(CUDA_INCLUDE)/cuda.h | cut -d' ' -f1)
 CUDA_ENV := CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CUDA_INCLUDE) -DEMDIFF_CUDA_H_SUM=$(CUDA_HEADER)" CGO_LDFLAGS="-L$(dir $(CUDA_STUB))"
 
-.PHONY: cuda test-cuda cuda-gcc
+.PHONY: cuda test-cuda cuda-gcc gpu-check
 
 cuda: $(CUDA_STUB) ## build every command with the CUDA driver into bin/cuda/ (needs gcc)
 	$(CUDA_ENV) $(GO) build -tags cuda -o bin/cuda/ ./cmd/...
@@ -14,6 +14,10 @@ cuda: $(CUDA_STUB) ## build every command with the CUDA driver into bin/cuda/ (n
 test-cuda: $(CUDA_STUB) ## vet and test the CUDA build, through cu on the emulator (needs gcc)
 	$(CUDA_ENV) $(GO) vet -tags cuda ./gpu/... ./kernels/cuda/... ./cmd/...
 	$(CUDA_ENV) $(GO) test -tags cuda ./gpu/... ./kernels/cuda/... ./cmd/...
+
+GPU_CHECK_OUT ?= gpu-check.json
+gpu-check: cuda ## check, time and tune the kernels on the NVIDIA card of this machine, into gpu-check.json (needs gcc)
+	bin/cuda/emdiff-ptx gpu-check --out "$(GPU_CHECK_OUT)" $(GPU_CHECK_FLAGS)
 
 $(CUDA_STUB): | cuda-gcc
 	@mkdir -p $(dir $@)

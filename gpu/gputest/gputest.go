@@ -18,38 +18,43 @@ var suite []byte
 // PTX returns the suite's module.
 func PTX() []byte { return suite }
 
+// tests are the suite.
+var tests = []struct {
+	name string
+	run  func(*device)
+}{
+	{"PropertiesMakeSense", propertiesMakeSense},
+	{"CopiesRoundTrip", copiesRoundTrip},
+	{"CopiesOfSlicesTouchNothingElse", copiesOfSlices},
+	{"CopyLengthsMustAgree", copyLengths},
+	{"AsyncCopiesArriveAfterSync", asyncCopies},
+	{"AsyncCopiesNeedPinnedMemory", asyncNeedsPinned},
+	{"FillSetsEveryByte", fill},
+	{"LaunchComputes", launchComputes},
+	{"ArgumentsArriveBitForBit", arguments},
+	{"GeometryReachesTheKernel", geometry},
+	{"DynamicSharedMemory", dynamicShared},
+	{"StreamsRunInOrder", streamsInOrder},
+	{"EventsOrderStreams", eventsOrderStreams},
+	{"EventsMeasureTime", eventsMeasure},
+	{"BadLaunchesAreRefused", badLaunches},
+	{"UnknownNamesAreErrors", unknownNames},
+	{"BadPTXIsRefused", badPTX},
+	{"OutOfMemoryNamesTheSize", outOfMemory},
+	{"DoubleFreeIsAnError", doubleFree},
+	{"PoolReusesBlocks", poolReuses},
+	{"FaultIsSticky", faultIsSticky},
+	{"ClosedDriverRefuses", closedDriver},
+}
+
+const closes = "ClosedDriverRefuses" // the test that closes its device itself
+
 // RunAll runs the suite. open returns a fresh device each time; the suite closes it.
 func RunAll(t *testing.T, open func() gpu.Driver) {
-	for _, c := range []struct {
-		name string
-		run  func(*device)
-	}{
-		{"PropertiesMakeSense", propertiesMakeSense},
-		{"CopiesRoundTrip", copiesRoundTrip},
-		{"CopiesOfSlicesTouchNothingElse", copiesOfSlices},
-		{"CopyLengthsMustAgree", copyLengths},
-		{"AsyncCopiesArriveAfterSync", asyncCopies},
-		{"AsyncCopiesNeedPinnedMemory", asyncNeedsPinned},
-		{"FillSetsEveryByte", fill},
-		{"LaunchComputes", launchComputes},
-		{"ArgumentsArriveBitForBit", arguments},
-		{"GeometryReachesTheKernel", geometry},
-		{"DynamicSharedMemory", dynamicShared},
-		{"StreamsRunInOrder", streamsInOrder},
-		{"EventsOrderStreams", eventsOrderStreams},
-		{"EventsMeasureTime", eventsMeasure},
-		{"BadLaunchesAreRefused", badLaunches},
-		{"UnknownNamesAreErrors", unknownNames},
-		{"BadPTXIsRefused", badPTX},
-		{"OutOfMemoryNamesTheSize", outOfMemory},
-		{"DoubleFreeIsAnError", doubleFree},
-		{"PoolReusesBlocks", poolReuses},
-		{"FaultIsSticky", faultIsSticky},
-		{"ClosedDriverRefuses", closedDriver},
-	} {
+	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			d := &device{T: t, Driver: open()}
-			if c.name != "ClosedDriverRefuses" {
+			d := &device{tester: t, Driver: open()}
+			if c.name != closes {
 				t.Cleanup(func() { require.NoError(t, d.Close()) })
 			}
 			c.run(d)
@@ -59,12 +64,19 @@ func RunAll(t *testing.T, open func() gpu.Driver) {
 
 // device is an open driver with helpers that fail the test on errors.
 type device struct {
-	*testing.T
+	tester
 	gpu.Driver
 	suite gpu.Module
 }
 
-func must[V any](t *testing.T) func(V, error) V {
+// tester is what the suite needs of a *testing.T.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	FailNow()
+}
+
+func must[V any](t tester) func(V, error) V {
 	return func(v V, err error) V {
 		t.Helper()
 		require.NoError(t, err)
@@ -74,21 +86,21 @@ func must[V any](t *testing.T) func(V, error) V {
 
 func (d *device) alloc(n int) gpu.Buffer {
 	d.Helper()
-	return must[gpu.Buffer](d.T)(d.Alloc(int64(n)))
+	return must[gpu.Buffer](d.tester)(d.Alloc(int64(n)))
 }
-func (d *device) stream() gpu.Stream { d.Helper(); return must[gpu.Stream](d.T)(d.NewStream()) }
-func (d *device) event() gpu.Event   { d.Helper(); return must[gpu.Event](d.T)(d.NewEvent()) }
+func (d *device) stream() gpu.Stream { d.Helper(); return must[gpu.Stream](d.tester)(d.NewStream()) }
+func (d *device) event() gpu.Event   { d.Helper(); return must[gpu.Event](d.tester)(d.NewEvent()) }
 func (d *device) pinned(n int) []byte {
 	d.Helper()
-	return must[[]byte](d.T)(d.AllocPinned(n))
+	return must[[]byte](d.tester)(d.AllocPinned(n))
 }
 
 func (d *device) kernel(name string) gpu.Function {
 	d.Helper()
 	if d.suite == nil {
-		d.suite = must[gpu.Module](d.T)(d.LoadModule("suite", suite))
+		d.suite = must[gpu.Module](d.tester)(d.LoadModule("suite", suite))
 	}
-	return must[gpu.Function](d.T)(d.suite.Function(name))
+	return must[gpu.Function](d.tester)(d.suite.Function(name))
 }
 
 func bytesOf[V any](v []V) []byte {
@@ -368,10 +380,10 @@ func doubleFree(d *device) {
 
 func poolReuses(d *device) {
 	pool := gpu.NewPool(d.Driver)
-	a := must[gpu.Buffer](d.T)(pool.Alloc(1000, "a"))
+	a := must[gpu.Buffer](d.tester)(pool.Alloc(1000, "a"))
 	require.Equal(d, int64(1000), a.Size)
 	require.NoError(d, pool.Free(a))
-	b := must[gpu.Buffer](d.T)(pool.Alloc(900, "b"))
+	b := must[gpu.Buffer](d.tester)(pool.Alloc(900, "b"))
 	require.Equal(d, a.Ptr, b.Ptr)
 	require.NoError(d, d.CopyHtoD(b, make([]byte, 900)))
 	require.Equal(d, gpu.PoolStats{Live: 1, LiveBytes: 900, PeakBytes: 1000, Hits: 1, Misses: 1}, pool.Stats())

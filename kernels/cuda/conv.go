@@ -7,11 +7,12 @@ type layer struct {
 	kernels.Conv
 	xs, ys      int
 	imagePixels int // output pixels that share a row of ImageBias
+	shape       Shape
 }
 
 // newLayer folds a 1x1 convolution into one row of pixels, which spares the kernels the search for pixels.
 func newLayer(p kernels.Conv) layer {
-	l := layer{Conv: p, xs: stride(p.XStride, p.Cin), ys: stride(p.YStride, p.Cout), imagePixels: p.OutH() * p.OutW()}
+	l := layer{Conv: p, xs: stride(p.XStride, p.Cin), ys: stride(p.YStride, p.Cout), imagePixels: p.OutH() * p.OutW(), shape: ShapeOf("", p)}
 	if p.KH == 1 && p.KW == 1 && p.Stride == 1 && p.PadTop|p.PadBottom|p.PadLeft|p.PadRight == 0 {
 		l.N, l.H, l.W = 1, 1, p.N*p.H*p.W
 	}
@@ -25,10 +26,16 @@ func (l layer) args(pixels int, v variant, middle, fast int) []any {
 		v.depth / fast / middle, v.depth / fast % middle, v.depth % fast}
 }
 
-// product is the matrix product of rows x columns that the layer is in one direction.
-func (l layer) product(rows, columns int) product {
-	return product{rows, columns, fours(l.Cin, l.xs), fours(l.Cout, l.ys), l.Precision}
+// product is the matrix product of rows x columns that the layer is in the direction of op.
+func (l layer) product(op string, rows, columns int) product {
+	return product{rows, columns, fours(l.Cin, l.xs), fours(l.Cout, l.ys), l.Precision, l.shape.of(op)}
 }
+
+func (l layer) forward() product { return l.product("Conv2D", l.outputs(), l.Cout) }
+
+func (l layer) inputGrad() product { return l.product("Conv2DInputGrad", l.inputs(), l.Cin) }
+
+func (l layer) weightGrad() product { return l.product("Conv2DWeightGrad", l.KH*l.KW*l.Cin, l.Cout) }
 
 func (l layer) inputs() int { return l.N * l.H * l.W }
 
@@ -37,7 +44,7 @@ func (l layer) outputs() int { return l.N * l.OutH() * l.OutW() }
 func (s *set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv) {
 	l := newLayer(p)
 	residualStride := stride(e.ResidualStride, p.Cout)
-	shape := l.product(l.outputs(), l.Cout)
+	shape := l.forward()
 	shape.y = shape.y && (e.Residual == nil || fours(residualStride))
 	v := s.chooseProduct(shape)
 	args := append([]any{y, x, w}, l.args(l.outputs(), v, l.KW, l.Cin)...)
@@ -47,7 +54,7 @@ func (s *set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv)
 
 func (s *set) Conv2DInputGrad(dx, dy, w kernels.Buffer, p kernels.Conv) {
 	l := newLayer(p)
-	shape := l.product(l.inputs(), l.Cin)
+	shape := l.inputGrad()
 	v := s.chooseProduct(shape)
 	args := append([]any{dx, dy, w}, l.args(l.inputs(), v, l.KW, l.Cout)...)
 	s.launch("conv2d_inputgrad_"+v.name, v.grid(shape, 1), append(args, p.Accumulate)...)
@@ -59,7 +66,7 @@ func weightChunk(rows, columns int) int { return 128 * max(8, ceil(rows, 64)*cei
 
 func (s *set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	l := newLayer(p)
-	shape := l.product(p.KH*p.KW*p.Cin, p.Cout)
+	shape := l.weightGrad()
 	v := s.chooseProduct(shape)
 	chunk := weightChunk(shape.rows, shape.columns)
 	chunks := ceil(l.outputs(), chunk)

@@ -39,6 +39,9 @@ func (s *set) launch(kernel string, g grid, args ...any) {
 	if g.block == 0 {
 		g.block = threads
 	}
+	if s.options.OnLaunch != nil {
+		s.options.OnLaunch(kernel)
+	}
 	f, err := s.function(kernel)
 	if err != nil {
 		s.fail(err)

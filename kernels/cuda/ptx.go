@@ -4,7 +4,9 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
+	"slices"
 	"sync"
 )
 
@@ -45,3 +47,6 @@ var kernelFiles = sync.OnceValue(func() map[string]string {
 	}
 	return index
 })
+
+// Kernels lists the names of the kernels in the embedded PTX.
+func Kernels() []string { return slices.Sorted(maps.Keys(kernelFiles())) }

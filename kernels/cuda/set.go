@@ -14,9 +14,13 @@ import (
 type Options struct {
 	// Rung takes this variant ("naive", "tile64", ...) wherever an op has it and the shape allows it; "" leaves the choice to the table.
 	Rung string
+	// Table chooses the variants of convolutions and linear layers by shape; nil leaves the choice to the built-in table.
+	Table *Table
 	// Sync waits for the device after every launch, so that a fault is reported with the launch that caused it. The environment variable
 	// EMDIFF_SYNC=1 does the same.
 	Sync bool
+	// OnLaunch, if set, is told the name of every kernel before it is looked up and launched.
+	OnLaunch func(kernel string)
 }
 
 // set implements kernels.Set over a driver, on one stream.
@@ -26,6 +30,7 @@ type set struct {
 	stream  gpu.Stream
 	staging staging
 	options Options
+	tuned   map[Shape]string // rungs of Options.Table
 
 	modules   map[string]gpu.Module // by PTX file
 	functions map[string]gpu.Function
@@ -40,12 +45,16 @@ func New(driver gpu.Driver, o Options) (kernels.Set, error) {
 	if sm := driver.Properties().SM(); sm < 70 {
 		return nil, fmt.Errorf("cuda: %s has compute capability %d.%d, the kernels need 7.0 (Volta) or newer", driver.Properties().Name, sm/10, sm%10)
 	}
+	tuned, err := o.Table.choices(driver.Properties())
+	if err != nil {
+		return nil, fmt.Errorf("cuda: %w", err)
+	}
 	stream, err := driver.NewStream()
 	if err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)
 	}
 	o.Sync = o.Sync || os.Getenv("EMDIFF_SYNC") == "1"
-	s := &set{driver: driver, pool: gpu.NewPool(driver), stream: stream, options: o,
+	s := &set{driver: driver, pool: gpu.NewPool(driver), stream: stream, options: o, tuned: tuned,
 		modules: map[string]gpu.Module{}, functions: map[string]gpu.Function{}, permitted: map[string]int{}}
 	if err := s.staging.open(driver); err != nil {
 		return nil, fmt.Errorf("cuda: %w", err)

@@ -7,6 +7,7 @@ type product struct {
 	rows, columns int  // of the result
 	x, y          bool // 128-bit accesses to x and y are possible: channels and strides are multiples of four
 	precision     kernels.Precision
+	shape         Shape // for the table of the options
 }
 
 // variant is a rung of the product ladder and when to take it.
@@ -24,8 +25,9 @@ const asyncSlots, asyncPitch = 3 * 4 * 16 * threads, 4 * (128 + 8)
 // never is a size that keeps a rung for those who ask for it.
 const never = 1 << 62
 
-// productVariants is the table of convolution and linear layers: the first that fits is taken. The rungs of a precision add in the same
-// order, so the choice changes no bit of a result; but for tensor3, which the table therefore never takes.
+// productVariants is the table of convolution and linear layers: the first that fits is taken, unless a Table of the options says
+// otherwise for the shape. The rungs of a precision add in the same order, so the choice changes no bit of a result; but for tensor3,
+// which is therefore never taken unasked: rows depends on the number of images, a Table does not.
 var productVariants = map[kernels.Precision][]variant{
 	kernels.PrecisionF32: {
 		{name: "tile128", tile: 128, depth: 8, x: true, y: true, rows: 2048, columns: 96},
@@ -40,20 +42,31 @@ var productVariants = map[kernels.Precision][]variant{
 	kernels.PrecisionBF16: {{name: "tensor", tile: 128, depth: 16, shared: asyncSlots + 2*2*8*asyncPitch, x: true, y: true}, {name: "anytensor", tile: 128, depth: 16}},
 }
 
-// chooseProduct looks the table up; the rung of the options comes first where the shape allows it. The name is the end of the kernel's:
-// type and variant.
-func (s *set) chooseProduct(p product) variant {
+// fits reports whether a rung can compute a product on this device.
+func (s *set) fits(v variant, p product) bool {
+	return (p.x || !v.x) && (p.y || !v.y) && v.shared <= s.driver.Properties().MaxSharedOptIn
+}
+
+// chosen is the rung that a product takes: the one of the options or of their table where the layout in memory allows it, else the
+// first that fits.
+func (s *set) chosen(p product) variant {
+	wanted := s.rungOf(p)
 	var chosen *variant
 	table := productVariants[p.precision]
 	for i, v := range table {
-		if v.x && !p.x || v.y && !p.y || v.shared > s.driver.Properties().MaxSharedOptIn {
+		if !s.fits(v, p) {
 			continue
 		}
-		if v.name == s.options.Rung || chosen == nil && p.rows >= v.rows && p.columns >= v.columns {
+		if v.name == wanted || chosen == nil && p.rows >= v.rows && p.columns >= v.columns {
 			chosen = &table[i]
 		}
 	}
-	v := *chosen // the last row of a table that is not kept back fits every shape
+	return *chosen // the last row of a table that is not kept back fits every shape
+}
+
+// chooseProduct is chosen under the end of the kernel's name: type and variant.
+func (s *set) chooseProduct(p product) variant {
+	v := s.chosen(p)
 	v.name = p.precision.String() + "_" + v.name
 	return v
 }

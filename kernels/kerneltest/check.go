@@ -16,9 +16,15 @@ import (
 // ref.Float64, naive ref.Naive, and ulp the spacing of float32. The maxima run over the output; one of fewer than 64
 // independent values is drawn repeatedly until there are 64, because a few errors may be small by luck.
 func Check(s kernels.Set, c Case) error {
+	_, err := Worst(s, c)
+	return err
+}
+
+// Worst is Check, and tells how much of its budget the worst element uses: more than 1 is an error.
+func Worst(s kernels.Set, c Case) (share float64, err error) {
 	e, err := expect(c)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	return e.check(s)
 }
@@ -165,49 +171,53 @@ func (e *expectation) failed(s kernels.Set, err error) error {
 	return fmt.Errorf("%s: %s %w\n\treplay: kerneltest.Check(set, %s)", s.Name(), e.Op, err, e.Case)
 }
 
-func (e *expectation) check(s kernels.Set) error {
+// check returns the largest share of its budget that an element uses.
+func (e *expectation) check(s kernels.Set) (share float64, err error) {
 	got, err := execute(s, e.op, e.Case, e.in)
 	if err != nil {
-		return e.failed(s, err)
+		return 0, e.failed(s, err)
 	}
 	for _, a := range e.destinations(e.Case) {
-		if err := e.compare(a, got[a.name]); err != nil {
-			return e.failed(s, err)
+		worst, err := e.compare(a, got[a.name])
+		share = max(share, worst)
+		if err != nil {
+			return share, e.failed(s, err)
 		}
 	}
-	return nil
+	return share, nil
 }
 
-// compare returns nil, or an error that names the worst element of an output.
-func (e *expectation) compare(a arg, got []float64) error {
-	worst, element := 1.0, -1
+// compare returns the largest share of the budget that an element of an output uses, and an error that names the element if the share
+// is more than 1.
+func (e *expectation) compare(a arg, got []float64) (worst float64, err error) {
+	element := -1
 	for i := range a.count() {
 		g, w := got[a.at(i)], e.want[a.name][a.at(i)]
 		if a.exact {
 			if r := float64(float32(w)); g != r && !(g != g && r != r) {
-				return fmt.Errorf("%s is %v, want exactly %v", a.element(i), g, r)
+				return worst, fmt.Errorf("%s is %v, want exactly %v", a.element(i), g, r)
 			}
 			continue
 		}
 		if a.zeros && (g == 0) != (w == 0) {
-			return fmt.Errorf("%s is %v, want %v: one of them is zero", a.element(i), g, w)
+			return worst, fmt.Errorf("%s is %v, want %v: one of them is zero", a.element(i), g, w)
 		}
 		if !finite(w) {
 			continue // the norm of a gradient that is not finite: only its flag means something
 		}
 		over := math.Abs(g-w) / e.limits[a.name][a.part(i)].budget()
 		if over != over {
-			return fmt.Errorf("%s is %v, want %v", a.element(i), g, w)
+			return worst, fmt.Errorf("%s is %v, want %v", a.element(i), g, w)
 		}
 		if over > worst {
 			worst, element = over, i
 		}
 	}
-	if element < 0 {
-		return nil
+	if worst <= 1 {
+		return worst, nil
 	}
 	g, w, l := got[a.at(element)], e.want[a.name][a.at(element)], e.limits[a.name][a.part(element)]
-	return fmt.Errorf("%s is %v, want %v: the error %.3g is %.3g times its budget %.3g (%g x naive error %.3g + 2 ulp of scale %.3g)",
+	return worst, fmt.Errorf("%s is %v, want %v: the error %.3g is %.3g times its budget %.3g (%g x naive error %.3g + 2 ulp of scale %.3g)",
 		a.element(element), g, w, math.Abs(g-w), worst, l.budget(), l.factor, l.naive, l.scale)
 }
 

@@ -28,7 +28,7 @@ func FuzzOps(f *testing.F, open func(t testing.TB) kernels.Set) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := e.check(s); err != nil {
+		if _, err := e.check(s); err != nil {
 			t.Error(err)
 		} else if err := e.checkBatch(s); err != nil {
 			t.Error(err)

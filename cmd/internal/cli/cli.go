@@ -2,7 +2,12 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -18,4 +23,25 @@ func ExitCodes() kong.Option {
 		}
 		os.Exit(code)
 	})
+}
+
+// Command is what a command does with its flags, until it ends or ctx does.
+type Command interface {
+	Run(ctx context.Context) error
+}
+
+// Main parses the command line into c, a pointer to its flags, and runs it; Ctrl-C and SIGTERM end its context. An error is
+// one line on stderr and exit code 1, without the line where it is silent: it has been told already.
+func Main(c Command, name, description string, vars kong.Vars, silent error) {
+	kong.Parse(c, kong.Name(name), ExitCodes(), kong.Description(description), vars)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := c.Run(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	if silent == nil || !errors.Is(err, silent) {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	}
+	os.Exit(1)
 }

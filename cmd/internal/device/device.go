@@ -4,11 +4,13 @@
 package device
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
+	"emdiff/gpu"
 	"emdiff/gpu/emu"
 	"emdiff/kernels"
 	"emdiff/kernels/cuda"
@@ -20,14 +22,17 @@ type Choice struct {
 	Device  string // host, cuda or emu
 	Set     kernels.Set
 	Refused []string // "host/avx512: the processor lacks AVX-512", best first
+	Tuning  string   // hash of the table of CUDA kernel variants, "" without one
+	tuned   string   // where that table comes from, for the log
 }
 
 // String is one line for the log.
 func (c Choice) String() string {
+	text := c.Set.Name() + c.tuned
 	if len(c.Refused) == 0 {
-		return c.Set.Name()
+		return text
 	}
-	return fmt.Sprintf("%s (refused %s)", c.Set.Name(), strings.Join(c.Refused, "; "))
+	return fmt.Sprintf("%s (refused %s)", text, strings.Join(c.Refused, "; "))
 }
 
 // slow is why auto refuses the emulator.
@@ -59,13 +64,17 @@ func Open(name string, threads int) (Choice, error) {
 		return openEmulator(threads)
 	}
 	c, why := openCUDA()
-	if why == nil {
-		return c, nil
+	var bad badTuning
+	if why == nil || errors.As(why, &bad) {
+		return c, why
 	}
 	c, err := openHost(threads)
 	c.Refused = slices.Concat([]string{fmt.Sprintf("cuda: %v", why)}, c.Refused, []string{"emu: " + slow})
 	return c, err
 }
+
+// OpenDriver opens the NVIDIA card. In a build without the CUDA driver the error says how to get one that has it.
+func OpenDriver() (gpu.Driver, error) { return openDriver() }
 
 // openCUDA opens the CUDA kernels on the NVIDIA card.
 func openCUDA() (Choice, error) {
@@ -73,17 +82,42 @@ func openCUDA() (Choice, error) {
 	if err != nil {
 		return Choice{}, err
 	}
-	set, err := cuda.New(driver, cuda.Options{})
-	if err != nil {
-		driver.Close()
-	}
-	return Choice{Device: "cuda", Set: set}, err
+	return openKernels("cuda", driver)
 }
 
 // openEmulator opens the CUDA kernels on the PTX emulator.
 func openEmulator(threads int) (Choice, error) {
-	set, err := cuda.New(emu.New(emulatorOptions(threads)), cuda.Options{})
-	return Choice{Device: "emu", Set: set}, err
+	return openKernels("emu", emu.New(emulatorOptions(threads)))
+}
+
+// tuningFile is the environment variable that names the table of kernel variants.
+const tuningFile = "EMDIFF_CUDA_TUNING"
+
+// badTuning is a table that was asked for and cannot be had: no reason to take another device.
+type badTuning struct{ error }
+
+func (b badTuning) Unwrap() error { return b.error }
+
+// openKernels opens the CUDA kernels on a device, with the table of the environment if there is one.
+func openKernels(name string, driver gpu.Driver) (Choice, error) {
+	c, options := Choice{Device: name}, cuda.Options{}
+	path := os.Getenv(tuningFile)
+	if path != "" {
+		table, err := cuda.ReadTable(path)
+		if err != nil {
+			return Choice{}, errors.Join(badTuning{fmt.Errorf("%s: %w", tuningFile, err)}, driver.Close())
+		}
+		options.Table, c.Tuning = table, table.Hash()
+		c.tuned = fmt.Sprintf(", tuned by %s for %s", path, table.Card)
+	}
+	var err error
+	if c.Set, err = cuda.New(driver, options); err != nil {
+		if errors.Is(err, cuda.ErrTable) {
+			err = badTuning{err}
+		}
+		return Choice{}, errors.Join(err, driver.Close())
+	}
+	return c, nil
 }
 
 func emulatorOptions(threads int) emu.Options {

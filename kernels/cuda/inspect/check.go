@@ -1,11 +1,14 @@
 package inspect
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 
+	"emdiff/gpu"
 	"emdiff/gpu/emu"
 	"emdiff/kernels"
 	"emdiff/kernels/cuda"
@@ -33,14 +36,20 @@ var sweeps = []sweep{
 // verdict is what is known of a kernel.
 type verdict struct {
 	launches int
-	failed   error // the first failure
+	worst    float64 // largest share of its budget that an error used
+	failed   error   // the first failure
 }
 
-// checker runs cases on an emulated device with all checks on and remembers which kernels took part.
+// checker runs cases on a device and remembers which kernels took part.
 type checker struct {
+	device   func() (gpu.Driver, error)
+	batches  bool    // check also that images do not depend on their batch
+	limit    float64 // FLOPs of a case at most; 0: those of the sweep
+	every    int     // only the first of every so many cases of an op; 0: all
 	verdicts map[string]*verdict
 	set      kernels.Set
 	launched []string // in the current case
+	stray    error    // first failure that is no kernel's
 }
 
 // Check runs the conformance cases of the ops, all without any, under all checks of the emulator and on every rung, and prints a line
@@ -56,16 +65,35 @@ func Check(out io.Writer, ops []string) error {
 	if err != nil {
 		return err
 	}
-	c := checker{verdicts: map[string]*verdict{}}
+	c := newChecker(all, allChecks)
+	if err := c.sweepAll(ops); err != nil {
+		return err
+	}
+	return c.report(out, all, len(ops) == 0)
+}
+
+// allChecks opens the emulator with all checks on.
+func allChecks() (gpu.Driver, error) { return emu.New(emu.Options{Checks: emu.AllChecks()}), nil }
+
+func newChecker(all []kernel, device func() (gpu.Driver, error)) *checker {
+	c := &checker{device: device, verdicts: map[string]*verdict{}}
 	for _, k := range all {
 		c.verdicts[k.name] = &verdict{}
 	}
+	return c
+}
+
+// sweepAll runs the cases of the ops, all without any, on every rung.
+func (c *checker) sweepAll(ops []string) error {
 	for _, s := range sweeps {
+		if c.limit > 0 && (s.limit == 0 || c.limit < s.limit) {
+			s.limit = c.limit
+		}
 		if err := c.sweep(s, ops); err != nil {
-			return err
+			return errors.Join(c.stray, err)
 		}
 	}
-	return c.report(out, all, len(ops) == 0)
+	return c.stray
 }
 
 func unknownOp(op string) error {
@@ -73,8 +101,11 @@ func unknownOp(op string) error {
 }
 
 func (c *checker) open(rung string) (err error) {
-	d := emu.New(emu.Options{Checks: emu.AllChecks(), OnLaunch: func(r emu.Report) { c.launched = append(c.launched, r.Kernel) }})
-	c.set, err = cuda.New(d, cuda.Options{Rung: rung})
+	d, err := c.device()
+	if err != nil {
+		return err
+	}
+	c.set, err = cuda.New(d, cuda.Options{Rung: rung, OnLaunch: func(kernel string) { c.launched = append(c.launched, kernel) }})
 	return err
 }
 
@@ -86,8 +117,11 @@ func (c *checker) sweep(s sweep, ops []string) error {
 		if len(ops) > 0 && !slices.Contains(ops, op) || s.ops != nil && !slices.Contains(s.ops, op) {
 			continue
 		}
-		for _, k := range cases(op) {
-			if s.limit > 0 && k.Cost().FLOPs > s.limit {
+		for i, k := range cases(op) {
+			if c.every > 0 && i%c.every != 0 {
+				continue
+			}
+			if s.limit > 0 && k.Cost().FLOPs > s.limit || !c.supports(k) {
 				continue
 			}
 			if err := c.run(k, s.rung); err != nil {
@@ -96,6 +130,12 @@ func (c *checker) sweep(s sweep, ops []string) error {
 		}
 	}
 	return c.set.Close()
+}
+
+// supports reports whether the device has the precision of a case.
+func (c *checker) supports(k kerneltest.Case) bool {
+	p := reflect.ValueOf(k.Params).FieldByName("Precision")
+	return !p.IsValid() || c.set.Supports(kernels.Precision(p.Uint()))
 }
 
 // cases are those of the suite, and shapes that need kernels the suite's do not.
@@ -122,7 +162,10 @@ func cases(op string) []kerneltest.Case {
 // run judges one case. A device fault is that of the last launch; a wrong result may be the fault of every kernel of the case.
 func (c *checker) run(k kerneltest.Case, rung string) error {
 	c.launched = c.launched[:0]
-	failure := kerneltest.Check(c.set, k)
+	worst, failure := kerneltest.Worst(c.set, k)
+	if failure == nil && c.batches {
+		failure = kerneltest.CheckBatch(c.set, k)
+	}
 	blamed := c.launched
 	dead := c.set.Sync() != nil
 	if dead && len(blamed) > 0 {
@@ -130,12 +173,13 @@ func (c *checker) run(k kerneltest.Case, rung string) error {
 	}
 	for _, name := range c.launched {
 		c.verdicts[name].launches++
+		c.verdicts[name].worst = max(c.verdicts[name].worst, worst)
 	}
 	if failure == nil {
 		return nil
 	}
-	if len(blamed) == 0 { // it did not come to a launch
-		return failure
+	if len(blamed) == 0 && c.stray == nil { // it did not come to a launch
+		c.stray = failure
 	}
 	for _, name := range blamed {
 		if v := c.verdicts[name]; v.failed == nil {

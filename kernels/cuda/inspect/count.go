@@ -58,9 +58,7 @@ func Count(out io.Writer, shapes []string, asJSON bool) error {
 		counts = append(counts, CaseCount{shapes[i], cost.FLOPs, cost.Bytes, launches})
 	}
 	if asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(counts)
+		return WriteJSON(out, counts)
 	}
 	return printCounts(out, counts)
 }
@@ -105,4 +103,12 @@ func printCounts(out io.Writer, counts []CaseCount) error {
 		}
 	}
 	return nil
+}
+
+// WriteJSON writes what the functions of this package find, for programs to read.
+func WriteJSON(out io.Writer, found any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(found)
 }

@@ -62,7 +62,7 @@ func TestAWrongResultAndAFaultAreFailuresOfTheirKernels(t *testing.T) {
 		{false, []string{"copy_forward_f32_vec4", "silu_forward_f32_vec4"}, "error"},
 		{true, []string{"silu_forward_f32_vec4"}, "out of bounds"},
 	} {
-		k := checker{verdicts: map[string]*verdict{}}
+		k := checker{device: allChecks, verdicts: map[string]*verdict{}}
 		for _, name := range []string{"copy_forward_f32_vec4", "silu_forward_f32_vec4", "fill_forward_f32_vec4"} {
 			k.verdicts[name] = &verdict{}
 		}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"emdiff/gpu/emu"
@@ -16,6 +18,7 @@ import (
 // kernel is one kernel of the embedded PTX.
 type kernel struct {
 	name, file, target string
+	sm                 int // compute capability of the target, 80 for 8.0
 	registers          int // live at once: a hint
 	shared             int // bytes, declared
 	dynamic            bool
@@ -39,6 +42,10 @@ func embedded() ([]kernel, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
+		sm, err := strconv.Atoi(strings.TrimPrefix(parsed.Target, "sm_"))
+		if err != nil {
+			return nil, fmt.Errorf("%s: target %s: %w", file, parsed.Target, err)
+		}
 		loaded, err := d.LoadModule(file, text)
 		if err != nil {
 			return nil, err
@@ -51,7 +58,7 @@ func embedded() ([]kernel, error) {
 			if err != nil {
 				return nil, err
 			}
-			kernels = append(kernels, kernel{f.Name, file, parsed.Target, emu.Registers(compiled), compiled.Attributes().StaticShared, usesDynamicShared(parsed, f)})
+			kernels = append(kernels, kernel{f.Name, file, parsed.Target, sm, emu.Registers(compiled), compiled.Attributes().StaticShared, usesDynamicShared(parsed, f)})
 		}
 	}
 	slices.SortFunc(kernels, func(a, b kernel) int { return cmp.Compare(a.name, b.name) })

@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,3 +122,43 @@ var defaultShapes = []string{
 	"GradNorm:Len=1048576",
 	"AdamW:Len=1048576",
 }
+
+// timedShapes are layers of that U-Net, steps of its samplers and of its optimiser at a number of images, the products in every
+// precision: every op at least once. %d is the number of images or, with *K, K times that.
+func timedShapes(images int, precisions []string) []string {
+	var shapes []string
+	add := func(ops []string, fields string) {
+		for _, op := range ops {
+			shapes = append(shapes, op+":"+timesImages.ReplaceAllStringFunc(fields, func(m string) string {
+				k, _ := strconv.Atoi(strings.TrimPrefix(m, "%d*"))
+				return strconv.Itoa(max(k, 1) * images)
+			}))
+		}
+	}
+	for _, precision := range precisions {
+		for _, layer := range []string{"H=32,W=32,Cin=128,Cout=128", "H=16,W=16,Cin=512,Cout=256", "H=8,W=8,Cin=512,Cout=256", "H=4,W=4,Cin=256,Cout=256"} {
+			add([]string{"Conv2D", "Conv2DInputGrad", "Conv2DWeightGrad"}, "N=%d,"+layer+",Precision="+precision)
+		}
+		add([]string{"Linear", "LinearInputGrad", "LinearWeightGrad"}, "Rows=%d*256,K=256,M=768,Precision="+precision)
+		add([]string{"MatMul"}, "Batch=%d,M=64,N=64,K=64,StrideA=4096,StrideB=4096,StrideC=4096,Precision="+precision)
+	}
+	add([]string{"Conv2D"}, "N=%d,H=32,W=32,Cin=3,Cout=128")
+	add([]string{"Conv2D"}, "N=%d,H=32,W=32,Cin=128,Cout=3")
+	add([]string{"GroupNorm", "GroupNormGrad"}, "N=%d,HW=1024,C=128,Groups=32")
+	add([]string{"Attention", "AttentionGrad"}, "N=%d,T=256,Heads=1,HeadDim=256,Scale=0.0625")
+	add([]string{"Upsample2x", "Upsample2xGrad"}, "N=%d,H=16,W=16,C=256")
+	add([]string{"SiLU", "SiLUGrad", "Add", "Axpy", "Copy", "Fill", "Cast", "Clamp", "ClampGrad"}, "Len=%d*131072")
+	add([]string{"CopyChannels"}, "Rows=%d*1024,C=128,XStride=128,YStride=256,XOffset=0,YOffset=128")
+	add([]string{"SumRows"}, "Groups=%d,Rows=1024,C=128")
+	add([]string{"Dropout"}, "N=%d,Len=131072")
+	add([]string{"TimeEmbedding"}, "N=%d,Dim=128")
+	add([]string{"PixelUnshuffle", "PixelShuffle"}, "N=%d,H=32,W=32,C=3,R=2")
+	add([]string{"Gather"}, "N=%d,Len=3072,Rows=%d")
+	add([]string{"Dot", "Sum", "ScaleImages", "SquaredError", "Normal", "Uniform", "Update"}, "N=%d,Len=3072")
+	add([]string{"Gain", "GaussianPosterior"}, "N=%d,HW=1024,C=3,GainN=1,GainC=1")
+	add([]string{"Blur", "BlurAdjoint"}, "N=%d,H=32,W=32,C=3,K=9")
+	add([]string{"GradNorm", "AdamW"}, "Len=%d*1048576")
+	return shapes
+}
+
+var timesImages = regexp.MustCompile(`%d(\*\d+)?`)
