@@ -26,9 +26,9 @@ type arena struct {
 // steps are a plan on the arena's slab.
 type steps struct {
 	*plan
-	slab   *chunk           // that the views are of
-	views  []kernels.Buffer // of the pieces
-	at     int              // events that happened
+	slab  *chunk           // that the views are of
+	views []kernels.Buffer // of the pieces
+	at    int              // events that happened
 }
 
 // usage counts floats in use, beside the slab, and the most at a time since the last reset.

@@ -11,7 +11,7 @@ type UNetCost struct {
 	Backward   kernels.Cost // one backward pass for the parameters
 	// Launches are the ops of a forward and of a backward pass.
 	ForwardLaunches, BackwardLaunches int
-	// ParamBytes is the memory of weights, gradients, moments and moving average.
+	// ParamBytes is the memory of weights, gradients, moments and moving average, a fifth each.
 	ParamBytes int64
 	// InferenceBytes and TrainingBytes are the memory of the tapes, without images: see UNetConfig.Memory.
 	InferenceBytes, TrainingBytes int64
@@ -41,7 +41,7 @@ func (c UNetConfig) Cost(n int) (UNetCost, error) {
 	tape.Backward(y, dy)
 	cost.Backward, cost.BackwardLaunches = dry.take()
 	for mode, bytes := range map[Mode]*int64{Inference: &cost.InferenceBytes, Training: &cost.TrainingBytes} {
-		m, err := c.Memory(n, mode, CheckpointNone, false)
+		m, err := c.Memory(n, c.ImageSize, c.ImageSize, MemoryOptions{Mode: mode})
 		if err != nil {
 			return UNetCost{}, err
 		}

@@ -205,11 +205,22 @@ type Memory struct {
 	Live  int64 // the most that tensors take at a time: no placement needs less
 }
 
-// Memory plans a step of mode on n images of c.ImageSize: a forward pass in mode Inference, one with Backward in mode
-// Training, one with VJPs with respect to the images in mode Differentiate. A tape whose first use after each Reset is such a
-// step holds exactly Bytes. Images, times and cotangents are the caller's and not counted.
-func (c UNetConfig) Memory(n int, mode Mode, checkpoint Checkpoint, frozen bool) (Memory, error) {
-	p, err := c.plan(mode, planKey{n: n, h: c.ImageSize, w: c.ImageSize, checkpoint: checkpoint, frozen: frozen})
+// MemoryOptions are the fields of a Tape on which its memory depends.
+type MemoryOptions struct {
+	Mode       Mode
+	Checkpoint Checkpoint
+	Frozen     bool
+}
+
+// Memory plans a step on n images of h x w pixels: a forward pass in mode Inference, one with Backward in mode Training, one
+// with VJPs with respect to the images in mode Differentiate. A tape that does such a step after each Reset holds exactly
+// Bytes from the first on, and of the largest where steps differ. Images, times and cotangents are the caller's and not
+// counted.
+func (c UNetConfig) Memory(n, h, w int, o MemoryOptions) (Memory, error) {
+	if err := c.CheckSize(h, w); err != nil {
+		return Memory{}, err
+	}
+	p, err := c.plan(o.Mode, planKey{n: n, h: h, w: w, checkpoint: o.Checkpoint, frozen: o.Frozen})
 	if err != nil {
 		return Memory{}, err
 	}

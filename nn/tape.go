@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	"emdiff/kernels"
@@ -34,14 +33,14 @@ const (
 // String returns the name.
 func (c Checkpoint) String() string { return [...]string{"none", "norms", "blocks"}[c] }
 
-// ParseCheckpoint is the inverse of String.
-func ParseCheckpoint(name string) (Checkpoint, error) {
+// ParseCheckpoint returns the choice of that name; ok is false when there is none.
+func ParseCheckpoint(name string) (c Checkpoint, ok bool) {
 	for c := CheckpointNone; c <= CheckpointBlocks; c++ {
 		if c.String() == name {
-			return c, nil
+			return c, true
 		}
 	}
-	return 0, fmt.Errorf("%q is no choice: take none, norms or blocks", name)
+	return 0, false
 }
 
 // Tape runs ops forward and, unless its mode is Inference, records them so that Backward and VJP can replay them in
