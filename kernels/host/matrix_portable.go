@@ -18,6 +18,7 @@ var portableMatrix = matrixKernels{
 	finish:    finishPortable,
 	peak:      peakPortable,
 	peakFLOPs: portablePeakFLOPs,
+	winograd:  portableWinograd,
 }
 
 func panel2x8Portable(args *panelArgs) {
