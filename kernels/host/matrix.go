@@ -155,13 +155,15 @@ func at(s []float32, i int) unsafe.Pointer {
 
 // matrixJobs holds the reusable jobs and tables of the matrix core.
 type matrixJobs struct {
-	workers    []matrixWorker
-	pack       packJob
-	packs      packCache
-	slide      slide
-	winograd   winograd
-	weightGrad weightGrad
-	splitSum   splitSum
+	workers      []matrixWorker
+	pack         packJob
+	packs        packCache
+	slide        slide
+	winograd     winograd
+	weightGrad   weightGrad
+	winogradGrad winogradGrad
+	winogradSum  winogradSum
+	splitSum     splitSum
 
 	product      product
 	packProducts packProducts

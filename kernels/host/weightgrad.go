@@ -35,6 +35,11 @@ func (s *Set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	j.padTop, j.padLeft, j.kh, j.kw, j.step = p.PadTop, p.PadLeft, p.KH, p.KW, p.Stride
 	j.outH, j.outW = p.OutH(), p.OutW()
 	j.dy, j.cols, j.dyPix = f32(dy), p.Cout, or(p.YStride, p.Cout)
+	if winogradFits(j.kh, j.kw, j.step, j.depth, j.cols) {
+		s.winogradGrad.run(j, f32(dw), p.Accumulate)
+		j.x, j.dy = nil, nil
+		return
+	}
 	if j.pointwise() {
 		j.flatten()
 	}
