@@ -22,8 +22,8 @@ type winogradGrad struct {
 // adding to the gradient in memory hides behind the products. A split has splitTiles tiles, so that clearing its gradient
 // and adding it up does, too; but there are leastGradParts parts.
 const (
-	chunkChannels  = 64
-	splitTiles     = 512
+	chunkChannels  = 128
+	splitTiles     = 1024
 	leastGradParts = 4
 )
 
