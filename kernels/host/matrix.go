@@ -27,6 +27,9 @@ type matrixKernels struct {
 	finish func(*finishArgs)
 
 	winograd winogradKernels
+
+	// transpose8 transposes eight rows of 8 blocks values: dst[k][j] = src[j][k]. Pitches are in bytes.
+	transpose8 func(dst, src unsafe.Pointer, dstPitch, srcPitch, blocks int)
 }
 
 // panelArgs are the arguments of a panel kernel; strides, offsets and steps are in bytes.

@@ -12,7 +12,7 @@ type matrix struct {
 
 // packPanel writes columns [j0, j0+width) of the block of m that starts at base, as depth rows of width values; columns
 // beyond m.cols become zero.
-func packPanel(dst []float32, m *matrix, base, j0, width int) {
+func packPanel(kernels *matrixKernels, dst []float32, m *matrix, base, j0, width int) {
 	n := min(width, m.cols-j0)
 	if n < width {
 		clear(dst[:m.depth*width])
@@ -30,7 +30,20 @@ func packPanel(dst []float32, m *matrix, base, j0, width int) {
 		}
 		return
 	}
-	for j := range n {
+	if m.kStride == 1 && m.scale == 1 && m.depth%8 == 0 {
+		whole := n / 8 * 8
+		for j := 0; j < whole; j += 8 {
+			kernels.transpose8(at(dst, j), at(src, j*m.jStride), 4*width, 4*m.jStride, m.depth/8)
+		}
+		packColumns(dst, src, m, whole, n, width)
+		return
+	}
+	packColumns(dst, src, m, 0, n, width)
+}
+
+// packColumns packs columns [from, to) one value at a time.
+func packColumns(dst, src []float32, m *matrix, from, to, width int) {
+	for j := from; j < to; j++ {
 		at, d := j*m.jStride, j
 		for range m.depth {
 			dst[d] = src[at] * m.scale
@@ -43,7 +56,7 @@ func packPanel(dst []float32, m *matrix, base, j0, width int) {
 // packAll writes every panel of a matrix of one block that starts at base.
 func packAll(m *matrixKernels, dst []float32, src *matrix, base int) {
 	for panel := range m.panels(src.cols) {
-		packPanel(dst[panel*m.cols*src.depth:], src, base, panel*m.cols, m.width(src.cols, panel))
+		packPanel(m, dst[panel*m.cols*src.depth:], src, base, panel*m.cols, m.width(src.cols, panel))
 	}
 }
 
@@ -67,7 +80,7 @@ func (j *packJob) part(worker, i int) {
 	width := m.width(j.src.cols, panel)
 	dst := j.dst[j.depth()*panel*m.cols:]
 	if !j.winograd {
-		packPanel(dst[part*j.src.depth*width:], &j.src, j.blocks[part], panel*m.cols, width)
+		packPanel(m, dst[part*j.src.depth*width:], &j.src, j.blocks[part], panel*m.cols, width)
 		return
 	}
 	rows := j.src
@@ -75,7 +88,7 @@ func (j *packJob) part(worker, i int) {
 	n := rows.depth * width
 	taps := j.s.private[worker].floats(len(j.blocks) * n)
 	for b, block := range j.blocks {
-		packPanel(taps[b*n:][:n], &rows, block+part*packRows*rows.kStride, panel*m.cols, width)
+		packPanel(m, taps[b*n:][:n], &rows, block+part*packRows*rows.kStride, panel*m.cols, width)
 	}
 	args := &j.s.workers[worker].weights
 	args.g, args.gPitch, args.n = at(taps, 0), 4*n, 4*n

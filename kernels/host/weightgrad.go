@@ -80,7 +80,7 @@ func (j *weightGrad) addBlock(w *matrixWorker, dw []float32, data unsafe.Pointer
 	dy := w.packed.floats(p.n * width)
 	pixel := (p.image0*j.outH + p.row0) * j.outW
 	src := matrix{data: j.dy, depth: p.n, cols: j.cols, kStride: j.dyPix, jStride: 1, scale: 1}
-	packPanel(dy, &src, pixel*j.dyPix, col, width)
+	packPanel(m, dy, &src, pixel*j.dyPix, col, width)
 
 	args := &w.outer
 	args.cStride, args.offsets, args.b, args.count = 4*width, &j.offsets[0], at(dy, 0), p.n
