@@ -18,6 +18,12 @@ func packPanel(kernels *matrixKernels, dst []float32, m *matrix, base, j0, width
 		clear(dst[:m.depth*width])
 	}
 	src := m.data[base+j0*m.jStride:]
+	if m.jStride == 1 && m.scale == 1 && n == 32 { // too short for memmove
+		for k := range m.depth {
+			*(*[32]float32)(dst[k*32:]) = *(*[32]float32)(src[k*m.kStride:])
+		}
+		return
+	}
 	if m.jStride == 1 {
 		for k := range m.depth {
 			row := dst[k*width:][:n]

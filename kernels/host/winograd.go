@@ -11,6 +11,7 @@ type winograd struct {
 	// pass is the number of rows of tiles that are multiplied with all 16 matrices of a panel before they are transformed
 	// back: one while a panel stays in the second-level cache beside them, all when it does not.
 	pass    int
+	groups  int     // parts of a block, each some of the panels
 	pitch   int     // floats from one transformed tile to the next
 	offsets []int64 // bytes from the first transformed tile to each
 }
@@ -23,6 +24,13 @@ const winogradDepth = 32
 const (
 	winogradFloats = 1 << 17
 	leastTiles     = 48
+)
+
+// Transformed weights of more than largeWeights floats leave the second-level cache: blocks are then not cut finer for the
+// sake of more parts, which would read all weights, but the panels are dealt out, until there are about leastParts.
+const (
+	largeWeights = 1 << 18
+	leastParts   = 8
 )
 
 // panelLimit is the size of a panel of transformed weights, in floats, that stays in the second-level cache.
@@ -53,13 +61,23 @@ func (j *winograd) run(out *slide) {
 	j.out = out
 	j.window = out.window.tiled(j.window)
 	j.pitch = pitchOf(j.depth)
-	blocks := j.cutInto(max(leastTiles, winogradFloats/(16*j.pitch)), 12)
+	m := &out.s.level.matrix
+	panels, most, least := m.panels(out.cols), max(leastTiles, winogradFloats/(16*j.pitch)), 12
+	large := 16*j.depth*out.cols > largeWeights
+	if large {
+		least = most
+	}
+	blocks := j.cutInto(most, least)
+	j.groups = 1
+	if large {
+		j.groups = min((panels+1)/2, (leastParts+blocks-1)/blocks)
+	}
 	j.pass = len(j.window.offsets)
-	if m := &out.s.level.matrix; 16*j.depth*m.cols <= panelLimit {
+	if 16*j.depth*m.cols <= panelLimit {
 		j.pass = m.panelRows[0]
 	}
 	j.offsets = stepped(j.offsets, len(j.window.offsets), j.pitch)
-	out.s.pool.run(blocks, j)
+	out.s.pool.run(blocks*j.groups, j)
 	j.out, j.x = nil, nil
 }
 
@@ -67,7 +85,7 @@ func (j *winograd) part(worker, i int) {
 	o := j.out
 	s := o.s
 	m, w := &s.level.matrix, &s.workers[worker]
-	data, p := j.block(&s.private[worker], i)
+	data, p := j.block(&s.private[worker], i/j.groups)
 	y, res := o.planes()
 	w.locate(&j.window, p, y, res, at(w.junk.floats(o.cols), 0), o.imageBias, o.cols)
 
@@ -80,7 +98,8 @@ func (j *winograd) part(worker, i int) {
 
 	args, back := &w.panel, &w.output
 	args.steps, args.taps, args.negDepth, args.bias = &noSteps[0], 1, -4*j.depth, unsafe.Pointer(&zeros)
-	for panel := range m.panels(o.cols) {
+	firstPanel, lastPanel := j.panelsOf(i % j.groups)
+	for panel := firstPanel; panel < lastPanel; panel++ {
 		width := m.width(o.cols, panel)
 		u := 16 * j.depth * panel * m.cols
 		args.cStride = 4 * width
@@ -104,17 +123,23 @@ func (j *winograd) part(worker, i int) {
 		}
 	}
 	if o.silu {
-		o.activate(&j.window, p)
+		o.activate(&j.window, p, firstPanel*m.cols, min(lastPanel*m.cols, o.cols))
 	}
 }
 
-// activate applies SiLU to the pixels of a block of tiles.
-func (j *slide) activate(t *window, p pixels) {
+// panelsOf are the panels of a group.
+func (j *winograd) panelsOf(group int) (first, last int) {
+	panels := j.out.s.level.matrix.panels(j.out.cols)
+	return panels * group / j.groups, panels * (group + 1) / j.groups
+}
+
+// activate applies SiLU to columns [first, last) of the pixels of a block of tiles.
+func (j *slide) activate(t *window, p pixels, first, last int) {
 	for q := 0; q < p.n; q += t.outW {
 		image, row := t.rowOf(p, q)
 		for r := 2 * row; r < min(2*row+2, j.outH); r++ {
 			for c := range j.outW {
-				y := j.y[image*j.yImage+r*j.yRow+c*j.yPix:][:j.cols]
+				y := j.y[image*j.yImage+r*j.yRow+c*j.yPix:][first:last]
 				j.s.level.vector.silu(y, y)
 			}
 		}
