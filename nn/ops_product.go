@@ -19,7 +19,7 @@ func (t *Tape) Conv(x *Tensor, l *Conv2D, e Epilogue) *Tensor {
 	y := t.target("Conv", e.Into, x.N, p.OutH(), p.OutW(), l.Cout)
 	p.YStride = y.Stride
 	op := state[convOp](t)
-	*op = convOp{product{weight: l.Weight, bias: l.Bias, y: y, x: x, w: w, e: e}, p}
+	*op = convOp{product{weights: l.Weight, bias: l.Bias, y: y, x: x, w: w, e: e}, p}
 	k := t.epilogue("Conv", &op.product)
 	if y != t.skip {
 		t.set.Conv2D(y.Buf, x.Buf, w, k, p)
@@ -35,7 +35,7 @@ func (t *Tape) Linear(x *Tensor, l *Linear, e Epilogue) *Tensor {
 	y := t.target("Linear", e.Into, x.N, x.H, x.W, l.Out)
 	p := kernels.Linear{Rows: x.Rows(), K: l.In, M: l.Out, XStride: x.Stride, YStride: y.Stride, Precision: t.Precision, WeightVersion: version}
 	op := state[linearOp](t)
-	*op = linearOp{product{weight: l.Weight, bias: l.Bias, y: y, x: x, w: w, e: e}, p}
+	*op = linearOp{product{weights: l.Weight, bias: l.Bias, y: y, x: x, w: w, e: e}, p}
 	k := t.epilogue("Linear", &op.product)
 	if y != t.skip {
 		t.set.Linear(y.Buf, x.Buf, w, k, p)
@@ -44,12 +44,12 @@ func (t *Tape) Linear(x *Tensor, l *Linear, e Epilogue) *Tensor {
 	return y
 }
 
-// product is what Conv and Linear share: the two products of kernels.
+// product is what Conv and Linear share.
 type product struct {
-	weight, bias *Param
-	y, x         *Tensor
-	w            kernels.Buffer
-	e            Epilogue
+	weights, bias *Param
+	y, x          *Tensor
+	w             kernels.Buffer
+	e             Epilogue
 }
 
 type convOp struct {
@@ -88,40 +88,50 @@ func (t *Tape) recordProduct(o *product, op reversible) {
 	t.record(r)
 }
 
-func (o *convOp) reverse(p *pass) {
-	dy := p.of(o.y)
-	p.biasGrads(o.bias, o.e.ImageBias, o.y, dy)
-	k := o.p
-	if p.params {
-		var dw kernels.Buffer
-		dw, k.Accumulate = p.param(o.weight)
-		p.set.Conv2DWeightGrad(dw, o.x.Buf, dy, k)
-	}
-	if dx, accumulate := p.into(o.x); dx != nil {
-		k.Accumulate = accumulate
-		p.set.Conv2DInputGrad(dx, dy, o.w, k)
-	}
-	p.residual(&o.product)
+// gradients are the two products of a reverse.
+type gradients interface {
+	weight(set kernels.Set, dw, dy kernels.Buffer, accumulate bool)
+	input(set kernels.Set, dx, dy kernels.Buffer, accumulate bool)
 }
 
-func (o *linearOp) reverse(p *pass) {
-	dy := p.of(o.y)
-	p.biasGrads(o.bias, o.e.ImageBias, o.y, dy)
+func (o *convOp) reverse(p *pass)   { p.product(&o.product, o) }
+func (o *linearOp) reverse(p *pass) { p.product(&o.product, o) }
+
+func (o *convOp) weight(set kernels.Set, dw, dy kernels.Buffer, accumulate bool) {
 	k := o.p
-	if p.params {
-		var dw kernels.Buffer
-		dw, k.Accumulate = p.param(o.weight)
-		p.set.LinearWeightGrad(dw, o.x.Buf, dy, k)
-	}
-	if dx, accumulate := p.into(o.x); dx != nil {
-		k.Accumulate = accumulate
-		p.set.LinearInputGrad(dx, dy, o.w, k)
-	}
-	p.residual(&o.product)
+	k.Accumulate = accumulate
+	set.Conv2DWeightGrad(dw, o.x.Buf, dy, k)
 }
 
-// residual hands the gradient on to what was added.
-func (p *pass) residual(o *product) {
+func (o *convOp) input(set kernels.Set, dx, dy kernels.Buffer, accumulate bool) {
+	k := o.p
+	k.Accumulate = accumulate
+	set.Conv2DInputGrad(dx, dy, o.w, k)
+}
+
+func (o *linearOp) weight(set kernels.Set, dw, dy kernels.Buffer, accumulate bool) {
+	k := o.p
+	k.Accumulate = accumulate
+	set.LinearWeightGrad(dw, o.x.Buf, dy, k)
+}
+
+func (o *linearOp) input(set kernels.Set, dx, dy kernels.Buffer, accumulate bool) {
+	k := o.p
+	k.Accumulate = accumulate
+	set.LinearInputGrad(dx, dy, o.w, k)
+}
+
+// product goes back through a convolution or a linear layer.
+func (p *pass) product(o *product, g gradients) {
+	dy := p.of(o.y)
+	p.biasGrads(o.bias, o.e.ImageBias, o.y, dy)
+	if p.params {
+		dw, accumulate := p.param(o.weights)
+		g.weight(p.set, dw, dy, accumulate)
+	}
+	if dx, accumulate := p.into(o.x); dx != nil {
+		g.input(p.set, dx, dy, accumulate)
+	}
 	if o.e.Residual != o.y {
 		p.hand(o.e.Residual, o.y)
 	}
