@@ -16,46 +16,47 @@
 
 // Offsets in vectorConstants.
 #define CONST_ONE 0
-#define CONST_LOG2E 64
-#define CONST_LN2HI 128
-#define CONST_LN2LO 192
-#define CONST_EXP2 256
-#define CONST_EXP3 320
-#define CONST_EXP4 384
-#define CONST_EXP5 448
-#define CONST_EXP6 512
-#define CONST_SIGN 576
-#define CONST_EXPLOW 640
-#define CONST_SILULOW 704
-#define CONST_SLOPEHIGH 768
-#define CONST_HALF 832
-#define CONST_ULP 896
-#define CONST_SQRTHALF 960
-#define CONST_NONE 1024
-#define CONST_LOG0 1088
-#define CONST_LOG1 1152
-#define CONST_LOG2 1216
-#define CONST_LOG3 1280
-#define CONST_LN2 1344
-#define CONST_NTWO 1408
-#define CONST_EIGHTH 1472
-#define CONST_QUARTERMASK 1536
-#define CONST_QUARTER 1600
-#define CONST_SIN0 1664
-#define CONST_SIN1 1728
-#define CONST_SIN2 1792
-#define CONST_SIN3 1856
-#define CONST_COS0 1920
-#define CONST_COS1 1984
-#define CONST_COS2 2048
-#define CONST_COS3 2112
-#define CONST_QUARTERTURN 2176
-#define CONST_BLOCKS8 2240
-#define CONST_STEP8 2304
-#define CONST_BLOCKS4 2368
-#define CONST_STEP4 2432
-#define CONST_M0 2496
-#define CONST_M1 2560
+#define CONST_NLOG2E 64
+#define CONST_EXPLN2 128
+#define CONST_EXP2 192
+#define CONST_EXP3 256
+#define CONST_EXP4 320
+#define CONST_EXP5 384
+#define CONST_EXP6 448
+#define CONST_EXPLOW 512
+#define CONST_EXPHIGH 576
+#define CONST_SILULOW 640
+#define CONST_SIGN 704
+#define CONST_HALF 768
+#define CONST_ULP 832
+#define CONST_SQRTHALF 896
+#define CONST_NONE 960
+#define CONST_LOG0 1024
+#define CONST_LOG1 1088
+#define CONST_LOG2 1152
+#define CONST_LOG3 1216
+#define CONST_LN2 1280
+#define CONST_NTWO 1344
+#define CONST_EIGHTH 1408
+#define CONST_QUARTERMASK 1472
+#define CONST_QUARTER 1536
+#define CONST_SIN0 1600
+#define CONST_SIN1 1664
+#define CONST_SIN2 1728
+#define CONST_SIN3 1792
+#define CONST_COS0 1856
+#define CONST_COS1 1920
+#define CONST_COS2 1984
+#define CONST_COS3 2048
+#define CONST_QUARTERTURN 2112
+#define CONST_BLOCKS8 2176
+#define CONST_STEP8 2240
+#define CONST_BLOCKS4 2304
+#define CONST_STEP4 2368
+#define CONST_M0 2432
+#define CONST_M1 2496
+#define CONST_THIRDS16 2560
+#define CONST_THIRDS8 2752
 
 // Whole and masked access to LANES floats.
 #define LOAD(m, v) VMOVUPS m, v
@@ -84,12 +85,12 @@ done:                 \
 // at is element DX of the slice whose base is in a register.
 #define at(r) (r)(DX*4)
 
-// e = exp(t), |t| <= 104, clobbering n and p: t = n ln 2 + r, exp = p(r) 2^n, relative error of p below 2^-28.
-#define EXP(t, n, p) \
-	VMULPS C_LOG2E, t, n;         \
+// t = exp(-t), |t| <= 87, clobbering n and p: -t = n ln 2 + r, exp = p(r) 2^n, relative error of p below 2^-28. ln 2 is one
+// constant: its error, 2^-29 n, shows in the last place where t exceeds 20 and the result is small.
+#define EXPNEG(t, n, p) \
+	VMULPS C_NLOG2E, t, n;        \
 	ROUND(n);                     \
-	VFNMADD231PS C_LN2HI, n, t;   \
-	VFNMADD231PS C_LN2LO, n, t;   \
+	VFNMSUB231PS C_EXPLN2, n, t;  \
 	VMOVUPS C_EXP6, p;            \
 	VFMADD213PS C_EXP5, t, p;     \
 	VFMADD213PS C_EXP4, t, p;     \
@@ -99,40 +100,26 @@ done:                 \
 	VFMADD213PS C_ONE, t, p;      \
 	SCALE2(p, n, t)
 
-// CLAMPLOW is v = max(v, limit), keeping NaN: MAXPS returns its last source when either is NaN.
-#define CLAMPLOW(v, limit, t) \
-	VMOVUPS limit, t; \
-	VMAXPS v, t, v
-
-#define CLAMPHIGH(v, limit, t) \
-	VMOVUPS limit, t; \
-	VMINPS v, t, v
-
-// e = exp(-x) for -104 <= x, clobbering n and p. Below exp(-87) the result no longer matters to 1+e.
-#define EXPNEG(x, e, n, p) \
-	VXORI C_SIGN, x, e;          \
-	CLAMPLOW(e, C_EXPLOW, n);    \
-	EXP(e, n, p)
-
-// x = x/(1+exp(-x)), clobbering t, u, v. From -104 down exp overflows and the result is -0. A reciprocal estimate with a
-// Newton step in place of the division was tried at AVX-512 and was not faster.
+// x = x/(1+exp(-x)), clobbering t, u, v. The levels differ in how the result becomes 0 below -87.
 #define SILU(x, t, u, v) \
-	CLAMPLOW(x, C_SILULOW, t);   \
-	EXPNEG(x, t, u, v);          \
-	VADDPS C_ONE, t, t;          \
-	VDIVPS t, x, x
+	CLAMPLOW(x, C_SILULOW, x, t); \
+	CLAMPHIGH(x, C_EXPHIGH, t);   \
+	EXPNEG(t, u, v);              \
+	VADDPS C_ONE, t, t;           \
+	SILUEND(x, t, u)
 
-// dy = dy * SiLU'(x), clobbering x, t, u, v. With e = exp(-x), s = 1/(1+e): SiLU' = s (1 + x e s); x >= -87 keeps e finite.
+// dy = dy * SiLU'(x), clobbering x, t, u, v. With e = exp(-x), s = 1/(1+e): SiLU' = s (1 + x e s).
 #define SILUGRAD(dy, x, t, u, v) \
-	CLAMPLOW(x, C_EXPLOW, t);    \
-	CLAMPHIGH(x, C_SLOPEHIGH, t); \
-	EXPNEG(x, t, u, v);          \
-	VADDPS C_ONE, t, u;          \
-	VMOVUPS C_ONE, v;            \
-	VDIVPS u, v, u;              \
-	VMULPS u, t, t;              \
-	VFMADD213PS C_ONE, x, t;     \
-	VMULPS u, t, t;              \
+	CLAMPLOW(x, C_EXPLOW, x, t);  \
+	CLAMPHIGH(x, C_EXPHIGH, t);   \
+	VMOVAPS t, x;                 \
+	EXPNEG(t, u, v);              \
+	VADDPS C_ONE, t, u;           \
+	VMOVUPS C_ONE, v;             \
+	VDIVPS u, v, u;               \
+	VMULPS u, t, t;               \
+	VFMADD213PS C_ONE, x, t;      \
+	VMULPS u, t, t;               \
 	VMULPS t, dy, dy
 
 // ---- One source: func(dst, src []float32, ...) ----
@@ -147,23 +134,18 @@ done:                 \
 	BODY;          \
 	S(V0, at(DI))
 
-#define KERNEL1(BODY) \
-	FLOATS(STEP1(LOAD, STORE, BODY), STEP1(LOADM, STOREM, BODY))
-
-TEXT SILU_SYM(SB), NOSPLIT, $0-48
-	ARGS1
-	LOADCONSTANTS
-	KERNEL1(SILU(V0, V1, V2, V3))
+#define KERNEL1(S, BODY) \
+	FLOATS(STEP1(LOAD, S, BODY), STEP1(LOADM, STOREM, BODY))
 
 #define EXPMINUS_BODY \
-	VSUBPS V8, V0, V0;          \
-	CLAMPLOW(V0, C_EXPLOW, V1); \
-	EXP(V0, V1, V2)
+	VSUBPS V0, V8, V1;         \
+	CLAMPHIGH(V1, C_EXPHIGH, V0); \
+	EXPNEG(V0, V1, V2)
 TEXT EXPMINUS_SYM(SB), NOSPLIT, $0-52
 	ARGS1
 	LOADCONSTANTS
 	VBROADCASTSS shift+48(FP), V8
-	KERNEL1(EXPMINUS_BODY)
+	KERNEL1(STORE, EXPMINUS_BODY)
 
 // A maximum may see a value twice: the last vector overlaps the one before it.
 TEXT MAXIMUM_SYM(SB), NOSPLIT, $0-28
@@ -194,19 +176,58 @@ done:
 	RET
 
 #define SCALE_BODY VMULPS V8, V0, V0
-TEXT SCALE_SYM(SB), NOSPLIT, $0-52
-	ARGS1
-	VBROADCASTSS alpha+48(FP), V8
-	KERNEL1(SCALE_BODY)
-
 #define CLAMP_BODY \
 	VMAXPS V0, V8, V0; \
 	VMINPS V0, V9, V0
-TEXT CLAMP_SYM(SB), NOSPLIT, $0-56
+// func(dst, src []float32): every value three times
+TEXT TRIPLE_SYM(SB), NOSPLIT, $0-48
 	ARGS1
-	VBROADCASTSS lo+48(FP), V8
-	VBROADCASTSS hi+52(FP), V9
-	KERNEL1(CLAMP_BODY)
+	VMOVUPS ·vectorConstants+CONST_THIRDS+0(SB), V4
+	VMOVUPS ·vectorConstants+CONST_THIRDS+64(SB), V5
+	VMOVUPS ·vectorConstants+CONST_THIRDS+128(SB), V6
+loop:
+	VPERMPS (SI), V4, V0
+	VPERMPS (SI), V5, V1
+	VPERMPS (SI), V6, V2
+	VMOVUPS V0, (DI)
+	VMOVUPS V1, BYTES(DI)
+	VMOVUPS V2, (2*BYTES)(DI)
+	ADDQ $BYTES, SI
+	ADDQ $(3*BYTES), DI
+	SUBQ $(3*LANES), CX
+	JGT  loop
+	VZEROUPPER
+	RET
+
+// func(dst, src []float32): a copy past the caches. dst lies on a cache line and the length is a multiple of 16.
+#define STREAM_STEP(off) \
+	VMOVUPS off(SI)(DX*4), V0; \
+	VMOVNTPS V0, off(DI)(DX*4)
+TEXT STREAM_SYM(SB), NOSPLIT, $0-48
+	ARGS1
+	XORQ DX, DX
+	SUBQ $(4*LANES), CX
+	JLT  few
+four:
+	STREAM_STEP(0*BYTES)
+	STREAM_STEP(1*BYTES)
+	STREAM_STEP(2*BYTES)
+	STREAM_STEP(3*BYTES)
+	ADDQ $(4*LANES), DX
+	CMPQ DX, CX
+	JLE  four
+few:
+	ADDQ $(4*LANES), CX
+	CMPQ DX, CX
+	JGE  done
+one:
+	STREAM_STEP(0)
+	ADDQ $LANES, DX
+	CMPQ DX, CX
+	JLT  one
+done:
+	VZEROUPPER
+	RET
 
 // ---- Two sources: func(dst, a, b []float32, ...) ----
 
@@ -220,63 +241,22 @@ TEXT CLAMP_SYM(SB), NOSPLIT, $0-56
 	BODY;          \
 	S(V0, at(DI))
 
-#define KERNEL2(BODY) \
-	FLOATS(STEP2(LOAD, STORE, BODY), STEP2(LOADM, STOREM, BODY))
+#define KERNEL2(S, BODY) \
+	FLOATS(STEP2(LOAD, S, BODY), STEP2(LOADM, STOREM, BODY))
 
 #define ADD_BODY VADDPS V1, V0, V0
-TEXT ADD_SYM(SB), NOSPLIT, $0-72
-	ARGS2
-	KERNEL2(ADD_BODY)
-
 #define MUL_BODY VMULPS V1, V0, V0
-TEXT MUL_SYM(SB), NOSPLIT, $0-72
-	ARGS2
-	KERNEL2(MUL_BODY)
-
 #define ADDSCALED_BODY VFMADD231PS V8, V1, V0
-TEXT ADDSCALED_SYM(SB), NOSPLIT, $0-76
-	ARGS2
-	VBROADCASTSS alpha+72(FP), V8
-	KERNEL2(ADDSCALED_BODY)
-
 #define COMBINE_BODY \
 	VMULPS V8, V0, V0; \
 	VFMADD231PS V9, V1, V0
-TEXT COMBINE_SYM(SB), NOSPLIT, $0-80
-	ARGS2
-	VBROADCASTSS alpha+72(FP), V8
-	VBROADCASTSS beta+76(FP), V9
-	KERNEL2(COMBINE_BODY)
-
 #define DIFFERENCE_BODY \
 	VSUBPS V1, V0, V0; \
 	VMULPS V8, V0, V0
-TEXT DIFFERENCE_SYM(SB), NOSPLIT, $0-76
-	ARGS2
-	VBROADCASTSS alpha+72(FP), V8
-	KERNEL2(DIFFERENCE_BODY)
-
-TEXT SILUGRAD_SYM(SB), NOSPLIT, $0-72
-	ARGS2
-	LOADCONSTANTS
-	KERNEL2(SILUGRAD(V0, V1, V2, V3, V4))
-
 // The predicates 29 (>=, ordered) and 18 (<=, ordered) are false for NaN.
-TEXT CLAMPGRAD_SYM(SB), NOSPLIT, $0-80
-	ARGS2
-	VBROADCASTSS lo+72(FP), V8
-	VBROADCASTSS hi+76(FP), V9
-	KERNEL2(KEEPINSIDE)
-
 #define DROPOUT_BODY \
 	VMULPS V9, V0, V0; \
 	KEEPGE
-TEXT DROPOUT_SYM(SB), NOSPLIT, $0-80
-	ARGS2
-	VBROADCASTSS rate+72(FP), V8
-	VBROADCASTSS alpha+76(FP), V9
-	KERNEL2(DROPOUT_BODY)
-
 // ---- Gaussian posterior: func(dst, z, y, gain, w []float32, k, noise float32) ----
 
 // q = 1/(1 + g^2 k), x = (g k y + z) q + noise sqrt(q) w
@@ -294,15 +274,6 @@ TEXT DROPOUT_SYM(SB), NOSPLIT, $0-80
 	VMULPS V9, V4, V4;        \
 	VFMADD231PS V3, V4, V0;   \
 	S(V0, at(DI))
-TEXT POSTERIOR_SYM(SB), NOSPLIT, $0-128
-	ARGS2
-	MOVQ gain_base+72(FP), R9
-	MOVQ w_base+96(FP), R10
-	VBROADCASTSS k+120(FP), V8
-	VBROADCASTSS noise+124(FP), V9
-	VMOVUPS ·vectorConstants+CONST_ONE(SB), V10
-	FLOATS(POSTERIOR_STEP(LOAD, STORE), POSTERIOR_STEP(LOADM, STOREM))
-
 // ---- AdamW: func(w, m, v, ema, g []float32, c *adamCoefficients) ----
 
 // The coefficients fill V4..V14.
@@ -661,14 +632,14 @@ next:                       \
 
 // func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32): y = f((x-mean) a + b). x is in cache after the
 // statistics, so the pass waits for y: asking for it a page ahead takes a tenth off the whole op in memory.
-#define NORM_STEP(L, S, ACT) \
+#define NORM_STEP(L, S, AHEAD, ACT) \
 	L(at(SI), V0);           \
 	L(at(R8), V1);           \
 	VSUBPS V1, V0, V0;       \
 	L(at(R9), V2);           \
 	L(at(R10), V3);          \
 	VFMADD213PS V3, V2, V0;  \
-	PREFETCHT0 4096(DI)(DX*4); \
+	AHEAD;                   \
 	ACT;                     \
 	S(V0, at(DI))
 #define NORM_NEXT \
@@ -684,19 +655,15 @@ next:                       \
 	MOVQ mean_len+80(FP), CX;   \
 	MOVQ a_base+96(FP), R9;     \
 	MOVQ b_base+120(FP), R10;   \
+	MOVQ ahead+144(FP), AX;     \
 	SHLQ $2, R12;               \
-	SHLQ $2, R13
+	SHLQ $2, R13;               \
+	LEAQ (SI)(AX*4), AX
+#define NORM_ADVANCE \
+	NORM_NEXT; \
+	ADDQ R13, AX
 #define NONE
-TEXT NORM_SYM(SB), NOSPLIT, $0-144
-	NORM_ARGS
-	EACHROW(NORM_STEP(LOAD, STORE, NONE), NORM_STEP(LOADM, STOREM, NONE), NORM_NEXT)
-
 #define NORM_SILU SILU(V0, V1, V2, V3)
-TEXT NORMSILU_SYM(SB), NOSPLIT, $0-144
-	NORM_ARGS
-	LOADCONSTANTS
-	EACHROW(NORM_STEP(LOAD, STORE, NORM_SILU), NORM_STEP(LOADM, STOREM, NORM_SILU), NORM_NEXT)
-
 // NORM_DU leaves d = x - mean in V5 and du = dy f'(d a + b) in V0.
 #define NORM_DU(L, ACT) \
 	L(at(DI), V0);           \
@@ -797,15 +764,6 @@ TEXT NORMKEEPSILU_SYM(SB), NOSPLIT, $0-216
 	MOVQ r_base+192(FP), R14;   \
 	SHLQ $2, R12;               \
 	SHLQ $2, R13
-TEXT NORMDX_SYM(SB), NOSPLIT, $0-216
-	NORMDX_ARGS
-	EACHROW(NORMDX_STEP(LOAD, STORE, NORM_LINEAR), NORMDX_STEP(LOADM, STOREM, NORM_LINEAR), NORMDX_NEXT)
-
-TEXT NORMDXSILU_SYM(SB), NOSPLIT, $0-216
-	NORMDX_ARGS
-	LOADCONSTANTS
-	EACHROW(NORMDX_STEP(LOAD, STORE, NORM_SLOPE), NORMDX_STEP(LOADM, STOREM, NORM_SLOPE), NORMDX_NEXT)
-
 // ---- Philox: func(dst []float32, s *philoxState), len(dst) a multiple of 2*LANES ----
 
 // A 64-bit lane holds one block, each counter word in the low half, so that VPMULUDQ yields both halves of the product.

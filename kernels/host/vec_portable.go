@@ -15,6 +15,7 @@ var portableVector = vectorKernels{
 	},
 	maximum:    func(x []float32) float32 { return slices.Max(x) },
 	scale:      func(dst, src []float32, alpha float32) { apply(dst, src, func(x float32) float32 { return alpha * x }) },
+	triple:     tripleGo,
 	clamp:      clampGo,
 	add:        func(dst, a, b []float32) { apply2(dst, a, b, func(x, y float32) float32 { return x + y }) },
 	mul:        func(dst, a, b []float32) { apply2(dst, a, b, func(x, y float32) float32 { return x * y }) },
@@ -33,10 +34,10 @@ var portableVector = vectorKernels{
 	squares:    squaresGo,
 	sumRows:    sumRowsGo,
 	moments:    momentsGo,
-	norm: func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32) {
+	norm: func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, _ int) {
 		normGo(y, x, rows, yStride, xStride, mean, a, b, identity)
 	},
-	normSiLU: func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32) {
+	normSiLU: func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, _ int) {
 		normGo(y, x, rows, yStride, xStride, mean, a, b, silu)
 	},
 	normSums: func(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32) {
@@ -116,6 +117,12 @@ func siluSlope(x float32) float32 {
 	e := expNeg(x)
 	s := 1 / (1 + e)
 	return s * (1 + x*(e*s))
+}
+
+func tripleGo(dst, src []float32) {
+	for i := range len(dst) / 3 {
+		dst[3*i], dst[3*i+1], dst[3*i+2] = src[i], src[i], src[i]
+	}
 }
 
 func clampGo(dst, src []float32, lo, hi float32) {

@@ -214,8 +214,8 @@ func TestRowKernelsAgreeWithPortable(t *testing.T) {
 			}
 			both("sumRows", c, func(v vectorKernels, out []float32) { v.sumRows(out, x, rows, xs) })
 			both("moments", 2*c, func(v vectorKernels, out []float32) { v.moments(out[:c], out[c:], mean, x, rows, xs) })
-			both("norm", rows*ys, func(v vectorKernels, out []float32) { v.norm(out, x, rows, ys, xs, mean, a, b) })
-			both("normSiLU", rows*ys, func(v vectorKernels, out []float32) { v.normSiLU(out, x, rows, ys, xs, mean, a, b) })
+			both("norm", rows*ys, func(v vectorKernels, out []float32) { v.norm(out, x, rows, ys, xs, mean, a, b, 0) })
+			both("normSiLU", rows*ys, func(v vectorKernels, out []float32) { v.normSiLU(out, x, rows, ys, xs, mean, a, b, 0) })
 			both("normSums", 2*c, func(v vectorKernels, out []float32) { v.normSums(out[:c], out[c:], dy, x, rows, ys, xs, mean, a, b) })
 			both("normSumsSiLU", 2*c, func(v vectorKernels, out []float32) {
 				v.normSumsSiLU(out[:c], out[c:], dy, x, rows, ys, xs, mean, a, b)
