@@ -42,28 +42,49 @@ func (j *peakJob) part(_, _ int) { j.loop(j.n) }
 // copies through the caches and past them, by Go and by the highest level. Reading and writing both count, but not what the
 // caches do besides: a copy through them reads what it overwrites as well. It is the ceiling of the elementwise ops at that size.
 func CopyBandwidth(bytes, threads int) float64 {
-	n := kernels.AlignUp(max(1, bytes/4/threads))
-	array := func() []float32 { return f32(memory{}.Alloc(kernels.F32, n*threads)) }
-	j := &copyJob{n: n, dst: array(), src: array()}
-	for i := range j.src { // untouched pages would all be one page of zeros
-		j.src[i] = 1
-	}
-	p := newPool(threads)
-	defer p.close()
-	j.copies = copyRow
-	p.run(threads, j) // the first touch of dst is not copying
+	c := NewCopyProbe(bytes, threads)
+	defer c.Close()
 	best := 0.0
-	ways := copyKernels()
-	for spent, turn := time.Duration(0), 0; spent < 100*time.Millisecond || turn < 2*len(ways); turn++ {
-		j.copies = ways[turn%len(ways)]
-		start := time.Now()
-		p.run(threads, j)
-		d := time.Since(start)
-		spent += d
-		best = max(best, float64(8*n*threads)/d.Seconds()/1e9)
+	for start := time.Now(); time.Since(start) < 100*time.Millisecond; {
+		best = max(best, c.Turn())
 	}
 	return best
 }
+
+// CopyProbe is CopyBandwidth in turns, to go between those of what is compared with it: bandwidth wanders with what else
+// the machine does.
+type CopyProbe struct {
+	job  copyJob
+	pool *pool
+	ways []func(dst, src []float32)
+}
+
+// NewCopyProbe allocates and touches the arrays.
+func NewCopyProbe(bytes, threads int) *CopyProbe {
+	n := kernels.AlignUp(max(1, bytes/4/threads))
+	array := func() []float32 { return f32(memory{}.Alloc(kernels.F32, n*threads)) }
+	c := &CopyProbe{copyJob{n: n, dst: array(), src: array()}, newPool(threads), copyKernels()}
+	for i := range c.job.src { // untouched pages would all be one page of zeros
+		c.job.src[i] = 1
+	}
+	c.Turn() // the first touch of dst is not copying
+	return c
+}
+
+// Turn copies once in every way and returns the GB/s of the best.
+func (c *CopyProbe) Turn() float64 {
+	threads, best := len(c.job.src)/c.job.n, 0.0
+	for _, way := range c.ways {
+		c.job.copies = way
+		start := time.Now()
+		c.pool.run(threads, &c.job)
+		best = max(best, float64(8*len(c.job.src))/time.Since(start).Seconds()/1e9)
+	}
+	return best
+}
+
+// Close stops the threads.
+func (c *CopyProbe) Close() { c.pool.close() }
 
 // copyKernels are the ways to copy: Go's, and loops of the highest level through the caches and past them.
 func copyKernels() []func(dst, src []float32) {

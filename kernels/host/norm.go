@@ -14,6 +14,10 @@ import (
 // pivotRows is the number of rows whose mean is the pivot of an image.
 const pivotRows = 16
 
+// sweep is the number of values that a pass over columns takes at a time: those of the rows that it has not come to stay in
+// the level 1 cache, and memory is read in order.
+const sweep = 2048
+
 // normRows is what the forward and the backward pass share.
 type normRows struct {
 	set              *Set
@@ -125,7 +129,7 @@ func (j *normRows) rows(n, chunk int) (first, count int) {
 type normSteps interface {
 	job
 	start(n int)
-	sum1(n, chunk int)
+	sum1(worker, n, chunk int)
 	finish(n int)
 	apply(worker, n, chunk int)
 }
@@ -136,14 +140,14 @@ func (j *normRows) run(steps normSteps, worker, i int) {
 	case normImage:
 		steps.start(i)
 		for chunk := range j.chunks {
-			steps.sum1(i, chunk)
+			steps.sum1(worker, i, chunk)
 		}
 		steps.finish(i)
 		for chunk := range j.chunks {
 			steps.apply(worker, i, chunk)
 		}
 	case normSum:
-		steps.sum1(i/j.chunks, i%j.chunks)
+		steps.sum1(worker, i/j.chunks, i%j.chunks)
 	case normApply:
 		steps.apply(worker, i/j.chunks, i%j.chunks)
 	}
@@ -194,10 +198,15 @@ func (j *normJob) start(n int) {
 }
 
 // sum1 adds d and d^2 with d = x - pivot.
-func (j *normJob) sum1(n, chunk int) {
+func (j *normJob) sum1(_, n, chunk int) {
 	first, rows := j.rows(n, chunk)
 	s1, s2 := j.sum(n, chunk)
-	j.set.level.vector.moments(s1, s2, j.row(j.pivots, n), j.x[first*j.xs:], rows, j.xs)
+	clear(s1)
+	clear(s2)
+	few := max(1, sweep/j.xs)
+	for last := first + rows; first < last; first += few {
+		j.set.level.vector.moments(s1, s2, j.row(j.pivots, n), j.x[first*j.xs:], min(few, last-first), j.xs)
+	}
 }
 
 // finish joins the channels of a group: its variance is that within the channels plus that of their means, which are
@@ -233,22 +242,26 @@ func (j *normJob) apply(_, n, chunk int) {
 	if j.p.SiLU {
 		kernel = j.out.normSiLU
 	}
-	kernel(j.y[first*j.ys:], j.x[first*j.xs:], rows, j.ys, j.xs, mean, a, b, len(j.set.private)*j.p.HW*j.xs)
+	kernel(j.y[first*j.ys:], j.x[first*j.xs:], rows, j.ys, j.xs, mean, a, b, j.p.HW*j.xs)
 }
 
 type normGradJob struct {
 	normRows
 	dx, dy, x   []float32
 	dscaleShift []float32
-	params      []float64 // [N][2C]: what each image adds to dgamma and dbeta
+	out         *vectorKernels // of what is stored
+	params      []float64      // [N][2C]: what each image adds to dgamma and dbeta
 }
 
 func (j *normGradJob) part(worker, i int) { j.run(j, worker, i) }
 
 // GroupNormGrad computes dx, dgamma, dbeta and dscaleShift; a nil destination is skipped.
 func (s *Set) GroupNormGrad(dx, dgamma, dbeta, dscaleShift, dy, x, gamma, beta, scaleShift, mean, rstd kernels.Buffer, p kernels.GroupNorm) {
-	s.normGrad = normGradJob{s.newNormRows(gamma, beta, scaleShift, mean, rstd, p), f32(dx), f32(dy), f32(x), f32(dscaleShift), s.partial(p.N * 2 * p.C)}
+	s.normGrad = normGradJob{s.newNormRows(gamma, beta, scaleShift, mean, rstd, p), f32(dx), f32(dy), f32(x), f32(dscaleShift), &s.level.vector, s.partial(p.N * 2 * p.C)}
 	j := &s.normGrad
+	if j.dx != nil {
+		j.out = s.storing(j.dx, p.Accumulate, p.C|j.xs, 3*p.N*p.HW*p.C, j.dy, j.x)
+	}
 	s.runNorm(&j.normRows, j)
 	if dgamma == nil {
 		return
@@ -274,7 +287,7 @@ func (j *normGradJob) start(n int) {
 }
 
 // sum1 adds du and du (x - mean), du the cotangent of z.
-func (j *normGradJob) sum1(n, chunk int) {
+func (j *normGradJob) sum1(worker, n, chunk int) {
 	first, rows := j.rows(n, chunk)
 	s1, s2 := j.sum(n, chunk)
 	clear(s1)
@@ -283,7 +296,7 @@ func (j *normGradJob) sum1(n, chunk int) {
 	v, dy, x := &j.set.level.vector, j.dy[first*j.ys:], j.x[first*j.xs:]
 	switch {
 	case j.keeps():
-		v.normKeepSiLU(s1, s2, j.dx[first*j.xs:], dy, x, rows, j.ys, j.xs, mean, a, b)
+		v.normKeepSiLU(s1, s2, j.kept(worker, n, first), dy, x, rows, j.ys, j.xs, mean, a, b)
 	case j.p.SiLU:
 		v.normSumsSiLU(s1, s2, dy, x, rows, j.ys, j.xs, mean, a, b)
 	default:
@@ -291,8 +304,21 @@ func (j *normGradJob) sum1(n, chunk int) {
 	}
 }
 
-// keeps reports whether du waits in dx for the second pass, which saves its exponential. The bits are the same.
-func (j *normGradJob) keeps() bool { return j.p.SiLU && j.dx != nil && !j.p.Accumulate }
+// keeps reports whether du waits for the second pass, which saves its exponential. The bits are the same.
+func (j *normGradJob) keeps() bool {
+	return j.p.SiLU && j.dx != nil && !j.p.Accumulate && (j.stage == normImage || !j.past())
+}
+
+// past reports whether dx is written past the caches.
+func (j *normGradJob) past() bool { return j.out != &j.set.level.vector }
+
+// kept is where du waits from a row of image n on: in dx, or in scratch memory where dx would have to come back.
+func (j *normGradJob) kept(worker, n, row int) []float32 {
+	if !j.past() {
+		return j.dx[row*j.xs:]
+	}
+	return j.set.private[worker].floats(j.p.HW * j.xs)[(row-n*j.p.HW)*j.xs:]
+}
 
 // finish turns the sums S1 of du and S2 of du xhat into parameter gradients and the coefficients of
 //
@@ -336,17 +362,18 @@ func (j *normGradJob) apply(worker, n, chunk int) {
 	first, rows := j.rows(n, chunk)
 	mean, a, b := j.affine(n)
 	q, r := j.rest(n)
-	kernel := v.normDx
+	kernel := j.out.normDx
 	if p.SiLU {
-		kernel = v.normDxSiLU
+		kernel = j.out.normDxSiLU
 	}
 	if j.keeps() {
-		dx := j.dx[first*j.xs:]
-		v.normDx(dx, dx, j.x[first*j.xs:], rows, j.xs, j.xs, mean, a, b, q, r)
+		du := j.kept(worker, n, first)
+		toDY := int(uintptr(at(j.dy, first*j.ys))-uintptr(at(du, 0))) / 4
+		j.out.normDx(j.dx[first*j.xs:], du, j.x[first*j.xs:], rows, j.xs, j.xs, mean, a, b, q, r, toDY+p.HW*j.ys, p.HW*j.xs)
 		return
 	}
 	if !p.Accumulate {
-		kernel(j.dx[first*j.xs:], j.dy[first*j.ys:], j.x[first*j.xs:], rows, j.ys, j.xs, mean, a, b, q, r)
+		kernel(j.dx[first*j.xs:], j.dy[first*j.ys:], j.x[first*j.xs:], rows, j.ys, j.xs, mean, a, b, q, r, p.HW*j.ys, p.HW*j.xs)
 		return
 	}
 	// A few rows at a time, so that they are added while in cache.
@@ -354,7 +381,7 @@ func (j *normGradJob) apply(worker, n, chunk int) {
 	sum := j.set.private[worker].floats(few * j.xs)
 	for last := first + rows; first < last; first += few {
 		count := min(few, last-first)
-		kernel(sum, j.dy[first*j.ys:], j.x[first*j.xs:], count, j.ys, j.xs, mean, a, b, q, r)
+		kernel(sum, j.dy[first*j.ys:], j.x[first*j.xs:], count, j.ys, j.xs, mean, a, b, q, r, 0, 0)
 		for i := range count {
 			dst := j.dx[(first+i)*j.xs:][:p.C]
 			v.add(dst, dst, sum[i*j.xs:])

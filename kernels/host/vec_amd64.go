@@ -200,10 +200,10 @@ func normSumsSiLUAVX2(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean
 func normKeepSiLUAVX2(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
 
 //go:noescape
-func normDxAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 //go:noescape
-func normDxSiLUAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxSiLUAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 //go:noescape
 func uniformsAVX2(dst []float32, s *philoxState)
@@ -335,10 +335,10 @@ func normSumsSiLUAVX512(s1, s2, dy, x []float32, rows, dyStride, xStride int, me
 func normKeepSiLUAVX512(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
 
 //go:noescape
-func normDxAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 //go:noescape
-func normDxSiLUAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxSiLUAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 //go:noescape
 func uniformsAVX512(dst []float32, s *philoxState)
@@ -389,10 +389,10 @@ func normPastAVX2(y, x []float32, rows, yStride, xStride int, mean, a, b []float
 func normSiLUPastAVX2(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, ahead int)
 
 //go:noescape
-func normDxPastAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxPastAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 //go:noescape
-func normDxSiLUPastAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxSiLUPastAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 // avx2Past are the kernels of avx2Vector that have a twin writing past the caches.
 var avx2Past = vectorKernels{
@@ -458,10 +458,10 @@ func normPastAVX512(y, x []float32, rows, yStride, xStride int, mean, a, b []flo
 func normSiLUPastAVX512(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, ahead int)
 
 //go:noescape
-func normDxPastAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxPastAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 //go:noescape
-func normDxSiLUPastAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxSiLUPastAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 // avx512Past are the kernels of avx512Vector that have a twin writing past the caches.
 var avx512Past = vectorKernels{

@@ -520,7 +520,7 @@ TEXT SUMROWS_SYM(SB), NOSPLIT, $0-64
 	SHLQ $2, R12
 	COLUMNS(SUMROWS_FOUR, SUMROWS_ONE(LOAD, STORE, rows1), SUMROWS_ONE(LOADM, STOREM, rowsM))
 
-// func(sum, squares, pivot, x []float32, rows, stride int): sums of d and d^2, d = x - pivot
+// func(sum, squares, pivot, x []float32, rows, stride int): adds the sums of d and d^2, d = x - pivot
 #define MOMENTS_ADD(m, pivot, sum, squares) \
 	VMOVUPS m, V12;               \
 	VSUBPS pivot, V12, V12;       \
@@ -532,11 +532,14 @@ TEXT SUMROWS_SYM(SB), NOSPLIT, $0-64
 	MOMENTS_ADD(2*BYTES(R10), V10, V2, V6); \
 	MOMENTS_ADD(3*BYTES(R10), V11, V3, V7)
 #define MOMENTS_FOUR \
-	ZERO4;                          \
-	VXORPS X4, X4, X4;              \
-	VXORPS X5, X5, X5;              \
-	VXORPS X6, X6, X6;              \
-	VXORPS X7, X7, X7;              \
+	LOAD(0*BYTES(DI)(DX*4), V0);    \
+	LOAD(1*BYTES(DI)(DX*4), V1);    \
+	LOAD(2*BYTES(DI)(DX*4), V2);    \
+	LOAD(3*BYTES(DI)(DX*4), V3);    \
+	LOAD(0*BYTES(R8)(DX*4), V4);    \
+	LOAD(1*BYTES(R8)(DX*4), V5);    \
+	LOAD(2*BYTES(R8)(DX*4), V6);    \
+	LOAD(3*BYTES(R8)(DX*4), V7);    \
 	LOAD(0*BYTES(R13)(DX*4), V8);   \
 	LOAD(1*BYTES(R13)(DX*4), V9);   \
 	LOAD(2*BYTES(R13)(DX*4), V10);  \
@@ -553,8 +556,8 @@ TEXT SUMROWS_SYM(SB), NOSPLIT, $0-64
 	VADDPS V1, V0, V0;       \
 	VFMADD231PS V1, V1, V4
 #define MOMENTS_ONE(L, S, label) \
-	VXORPS X0, X0, X0;           \
-	VXORPS X4, X4, X4;           \
+	L(at(DI), V0);               \
+	L(at(R8), V4);               \
 	L(at(R13), V8);              \
 	ROWS(MOMENTS_ROW(L), label); \
 	S(V0, at(DI));               \
@@ -764,6 +767,31 @@ TEXT NORMKEEPSILU_SYM(SB), NOSPLIT, $0-216
 	MOVQ r_base+192(FP), R14;   \
 	SHLQ $2, R12;               \
 	SHLQ $2, R13
+// WHOLEROWS is EACHROW for whole vectors; it asks for dy and x aheadDY and aheadX floats on. Their registers are those of
+// the mask and of the number of rows, which stays in memory.
+#define WHOLEROWS(WHOLE) \
+	MOVQ aheadDY+216(FP), BX;  \
+	LEAQ (DI)(BX*4), BX;       \
+	MOVQ aheadX+224(FP), R11;  \
+	LEAQ (SI)(R11*4), R11;     \
+	SUBQ $LANES, CX;           \
+row:                          \
+	XORQ DX, DX;               \
+loop:                         \
+	WHOLE;                     \
+	PREFETCHT1 (BX)(DX*4);     \
+	PREFETCHT1 (R11)(DX*4);    \
+	ADDQ $LANES, DX;           \
+	CMPQ DX, CX;               \
+	JLE  loop;                 \
+	ADDQ R12, BX;              \
+	ADDQ R13, R11;             \
+	NORMDX_NEXT;               \
+	DECQ rows+72(FP);          \
+	JNE  row;                  \
+	VZEROUPPER;                \
+	RET
+
 // ---- Philox: func(dst []float32, s *philoxState), len(dst) a multiple of 2*LANES ----
 
 // A 64-bit lane holds one block, each counter word in the low half, so that VPMULUDQ yields both halves of the product.

@@ -195,6 +195,8 @@
 
 #define PUT(v, m) VMOVUPS v, m
 #define NORM_AHEAD PREFETCHT0 4096(DI)(DX*4)
+#define NORMDX_ROWS(ACT) \
+	EACHROW(NORMDX_STEP(LOAD, PUT, ACT), NORMDX_STEP(LOADM, STOREM, ACT), NORMDX_NEXT)
 #include "vec_maps_amd64.h"
 
 // The same, writing past the caches.
@@ -202,6 +204,9 @@
 #define PUT(v, m) VMOVNTPS v, m
 #undef NORM_AHEAD
 #define NORM_AHEAD PREFETCHT1 (AX)(DX*4)
+#undef NORMDX_ROWS
+#define NORMDX_ROWS(ACT) \
+	WHOLEROWS(NORMDX_STEP(LOAD, PUT, ACT))
 #undef SILU_SYM
 #define SILU_SYM ·siluPastAVX512
 #undef SCALE_SYM

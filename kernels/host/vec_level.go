@@ -33,10 +33,10 @@ type vectorKernels struct {
 	sum        func(x []float32) float32                                // sum of x
 	squares    func(x []float32) float64                                // sum of x^2, in float64
 	sumRows    func(dst, x []float32, rows, stride int)                 // dst[c] = sum over r of x[r stride + c]
-	moments    func(sum, squares, pivot, x []float32, rows, stride int) // the sums over rows of d and d^2, d = x - pivot[c]
+	moments    func(sum, squares, pivot, x []float32, rows, stride int) // adds the sums over rows of d and d^2, d = x - pivot[c]
 
-	// Rows of len(mean) channels, with f the identity or SiLU; ahead is the distance in floats from x to what is read after
-	// this call, for the kernels that write past the caches:
+	// Rows of len(mean) channels, with f the identity or SiLU; ahead is the distance in floats from x (or dy) to what is
+	// read after the image, which the kernels that write past the caches ask for:
 	//	norm      y = f(d a + b),  d = x - mean
 	//	normSums  s1 += du, s2 += du d,  du = dy f'(d a + b)
 	//	normKeep  normSums, and stores du at the stride of x
@@ -44,7 +44,7 @@ type vectorKernels struct {
 	norm, normSiLU         func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, ahead int)
 	normSums, normSumsSiLU func(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
 	normKeepSiLU           func(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
-	normDx, normDxSiLU     func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+	normDx, normDxSiLU     func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 	// The numbers of consecutive Philox blocks; len(dst) is a positive multiple of philoxRun.
 	uniforms, normals func(dst []float32, s *philoxState)

@@ -55,10 +55,10 @@ var portableVector = vectorKernels{
 		}
 		normSumsGo(s1, s2, du, x, rows, xStride, xStride, mean, a, b, one)
 	},
-	normDx: func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32) {
+	normDx: func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, _, _ int) {
 		normDxGo(dx, dy, x, rows, dyStride, xStride, mean, a, b, q, r, one)
 	},
-	normDxSiLU: func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32) {
+	normDxSiLU: func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, _, _ int) {
 		normDxGo(dx, dy, x, rows, dyStride, xStride, mean, a, b, q, r, siluSlope)
 	},
 	uniforms: func(dst []float32, s *philoxState) { blocksGo(dst, s, kernels.UniformBlock) },
@@ -242,8 +242,6 @@ func sumRowsGo(dst, x []float32, rows, stride int) {
 }
 
 func momentsGo(sum, squares, pivot, x []float32, rows, stride int) {
-	clear(sum)
-	clear(squares)
 	for r := range rows {
 		for c, v := range x[r*stride:][:len(sum)] {
 			d := v - pivot[c]

@@ -223,9 +223,9 @@ func TestRowKernelsAgreeWithPortable(t *testing.T) {
 			both("normKeepSiLU", 2*c+rows*xs, func(v vectorKernels, out []float32) {
 				v.normKeepSiLU(out[:c], out[c:2*c], out[2*c:], dy, x, rows, ys, xs, mean, a, b)
 			})
-			both("normDx", rows*xs, func(v vectorKernels, out []float32) { v.normDx(out, dy, x, rows, ys, xs, mean, a, b, q, r) })
+			both("normDx", rows*xs, func(v vectorKernels, out []float32) { v.normDx(out, dy, x, rows, ys, xs, mean, a, b, q, r, 0, 0) })
 			both("normDxSiLU", rows*xs, func(v vectorKernels, out []float32) {
-				v.normDxSiLU(out, dy, x, rows, ys, xs, mean, a, b, q, r)
+				v.normDxSiLU(out, dy, x, rows, ys, xs, mean, a, b, q, r, 0, 0)
 			})
 			both("fir", c, func(v vectorKernels, out []float32) { v.fir(out, x[:c+2*2], []float32{0.2, 0.5, 0.3}, 2) })
 			both("adam", 4*c, func(v vectorKernels, out []float32) {
