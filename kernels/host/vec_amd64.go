@@ -79,7 +79,8 @@ func lanes(x float32) [16]uint32 { return words(math.Float32bits(x)) }
 var avx2Vector = vectorKernels{
 	past:         &avx2Past,
 	silu:         siluAVX2,
-	expMinus:     expMinusAVX2,
+	weigh:        weighAVX2,
+	dscores:      dscoresAVX2,
 	maximum:      maximumAVX2,
 	scale:        scaleAVX2,
 	triple:       tripleAVX2,
@@ -116,7 +117,10 @@ var avx2Vector = vectorKernels{
 func siluAVX2(dst, src []float32)
 
 //go:noescape
-func expMinusAVX2(dst, src []float32, shift float32)
+func weighAVX2(x []float32, scale, shift float32) (ret float32)
+
+//go:noescape
+func dscoresAVX2(dst, w []float32, rowSum, scale float32)
 
 //go:noescape
 func maximumAVX2(x []float32) (ret float32)
@@ -214,7 +218,8 @@ func normalsAVX2(dst []float32, s *philoxState)
 var avx512Vector = vectorKernels{
 	past:         &avx512Past,
 	silu:         siluAVX512,
-	expMinus:     expMinusAVX512,
+	weigh:        weighAVX512,
+	dscores:      dscoresAVX512,
 	maximum:      maximumAVX512,
 	scale:        scaleAVX512,
 	triple:       tripleAVX512,
@@ -251,7 +256,10 @@ var avx512Vector = vectorKernels{
 func siluAVX512(dst, src []float32)
 
 //go:noescape
-func expMinusAVX512(dst, src []float32, shift float32)
+func weighAVX512(x []float32, scale, shift float32) (ret float32)
+
+//go:noescape
+func dscoresAVX512(dst, w []float32, rowSum, scale float32)
 
 //go:noescape
 func maximumAVX512(x []float32) (ret float32)

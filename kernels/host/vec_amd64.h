@@ -137,15 +137,59 @@ done:                 \
 #define KERNEL1(S, BODY) \
 	FLOATS(STEP1(LOAD, S, BODY), STEP1(LOADM, STOREM, BODY))
 
-#define EXPMINUS_BODY \
-	VSUBPS V0, V8, V1;         \
+// One row of scores turned into weights, in place: func(x []float32, scale, shift float32) float32, x = exp(scale x - shift);
+// the result is their sum. The masked lanes that lie beyond the row must not be in it: KEEPMASK clears them.
+#define WEIGH_STEP(L, S, KEEP) \
+	L(at(SI), V0);                \
+	VMOVAPS V8, V1;               \
+	VFNMADD231PS V9, V0, V1;      \
 	CLAMPHIGH(V1, C_EXPHIGH, V0); \
-	EXPNEG(V0, V1, V2)
-TEXT EXPMINUS_SYM(SB), NOSPLIT, $0-52
-	ARGS1
+	EXPNEG(V0, V1, V2);           \
+	KEEP(V0);                     \
+	VADDPS V0, V7, V7;            \
+	S(V0, at(SI))
+#define KEEPALL(v)
+TEXT WEIGH_SYM(SB), NOSPLIT, $0-36
+	MOVQ x_base+0(FP), SI
+	MOVQ x_len+8(FP), CX
 	LOADCONSTANTS
-	VBROADCASTSS shift+48(FP), V8
-	KERNEL1(STORE, EXPMINUS_BODY)
+	VBROADCASTSS scale+24(FP), V9
+	VBROADCASTSS shift+28(FP), V8
+	VXORPS X7, X7, X7
+	XORQ DX, DX
+	SUBQ $LANES, CX
+	JLT  rest
+loop:
+	WEIGH_STEP(LOAD, STORE, KEEPALL)
+	ADDQ $LANES, DX
+	CMPQ DX, CX
+	JLE  loop
+rest:
+	ADDQ $LANES, CX
+	SUBQ DX, CX
+	JEQ  done
+	SETMASK(CX, R11)
+	WEIGH_STEP(LOADM, STOREM, KEEPMASK)
+done:
+	VMOVAPS V7, V0
+	FOLD
+	VMOVSS X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func(dst, w []float32, rowSum, scale float32): dst = scale w (dst - rowSum), the cotangent of scores
+#define DSCORES_STEP(L, S) \
+	L(at(DI), V0);      \
+	VSUBPS V8, V0, V0;  \
+	L(at(SI), V1);      \
+	VMULPS V0, V1, V0;  \
+	VMULPS V9, V0, V0;  \
+	S(V0, at(DI))
+TEXT DSCORES_SYM(SB), NOSPLIT, $0-56
+	ARGS1
+	VBROADCASTSS rowSum+48(FP), V8
+	VBROADCASTSS scale+52(FP), V9
+	FLOATS(DSCORES_STEP(LOAD, STORE), DSCORES_STEP(LOADM, STOREM))
 
 // A maximum may see a value twice: the last vector overlaps the one before it.
 TEXT MAXIMUM_SYM(SB), NOSPLIT, $0-28

@@ -22,7 +22,8 @@
 #define V14 Y14
 #define V15 Y15
 #define SILU_SYM ·siluAVX2
-#define EXPMINUS_SYM ·expMinusAVX2
+#define WEIGH_SYM ·weighAVX2
+#define DSCORES_SYM ·dscoresAVX2
 #define MAXIMUM_SYM ·maximumAVX2
 #define SCALE_SYM ·scaleAVX2
 #define TRIPLE_SYM ·tripleAVX2
@@ -74,6 +75,8 @@
 #define CLAMPHIGH(v, limit, t) \
 	VMOVUPS limit, t; \
 	VMINPS v, t, t
+
+#define KEEPMASK(v) VANDPS Y15, v, v
 
 #define ROUND(n) VROUNDPS $8, n, n
 

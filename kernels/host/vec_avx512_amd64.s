@@ -22,7 +22,8 @@
 #define V14 Z14
 #define V15 Z15
 #define SILU_SYM ·siluAVX512
-#define EXPMINUS_SYM ·expMinusAVX512
+#define WEIGH_SYM ·weighAVX512
+#define DSCORES_SYM ·dscoresAVX512
 #define MAXIMUM_SYM ·maximumAVX512
 #define SCALE_SYM ·scaleAVX512
 #define TRIPLE_SYM ·tripleAVX512
@@ -68,6 +69,8 @@
 // v clamped from below to w, and from above to t. NaN stays: MAXPS returns its last source when either is NaN.
 #define CLAMPLOW(v, limit, w, t) VMAXPS v, limit, w
 #define CLAMPHIGH(v, limit, t) VMINPS v, limit, t
+
+#define KEEPMASK(v) VMOVAPS.Z v, K1, v
 
 #define ROUND(n) VRNDSCALEPS $8, n, n
 #define SCALE2(p, n, t) VSCALEFPS n, p, t

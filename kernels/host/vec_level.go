@@ -12,7 +12,8 @@ type vectorKernels struct {
 	stream func(dst, src []float32)
 
 	silu       func(dst, src []float32)                                 // src sigmoid(src)
-	expMinus   func(dst, src []float32, shift float32)                  // exp(src - shift), src <= shift; at least exp(-87)
+	weigh      func(x []float32, scale, shift float32) float32          // x = exp(scale x - shift), at least exp(-87), and their sum
+	dscores    func(dst, w []float32, rowSum, scale float32)            // scale w (dst - rowSum)
 	maximum    func(x []float32) float32                                // largest value; x is not empty
 	scale      func(dst, src []float32, alpha float32)                  // alpha src
 	triple     func(dst, src []float32)                                 // dst[3i], dst[3i+1], dst[3i+2] = src[i]; len(dst) a multiple of 3 tripleRun

@@ -9,9 +9,10 @@ import (
 
 // portableVector is the first rung of every kernel: plain loops, four accumulators where a sum would wait for itself.
 var portableVector = vectorKernels{
-	silu: func(dst, src []float32) { apply(dst, src, silu) },
-	expMinus: func(dst, src []float32, shift float32) {
-		apply(dst, src, func(x float32) float32 { return expNeg(shift - x) })
+	silu:  func(dst, src []float32) { apply(dst, src, silu) },
+	weigh: weighGo,
+	dscores: func(dst, w []float32, rowSum, scale float32) {
+		apply2(dst, w, dst, func(w, v float32) float32 { return scale * (w * (v - rowSum)) })
 	},
 	maximum:    func(x []float32) float32 { return slices.Max(x) },
 	scale:      func(dst, src []float32, alpha float32) { apply(dst, src, func(x float32) float32 { return alpha * x }) },
@@ -117,6 +118,13 @@ func siluSlope(x float32) float32 {
 	e := expNeg(x)
 	s := 1 / (1 + e)
 	return s * (1 + x*(e*s))
+}
+
+func weighGo(x []float32, scale, shift float32) float32 {
+	return lanes4(len(x), func(i int) float32 {
+		x[i] = expNeg(shift - scale*x[i])
+		return x[i]
+	})
 }
 
 func tripleGo(dst, src []float32) {
