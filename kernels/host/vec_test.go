@@ -97,9 +97,9 @@ func TestSoftmaxKernelsMatchTheirFormulas(t *testing.T) {
 				copy(y, x)
 				got, sum := float64(v.weigh(y[:n], 0.75, 0.75*top)), 0.0
 				for i := range x {
-					exponent := 0.75*float64(x[i]) - 0.75*float64(top) // is rounded before exp sees it
+					exponent := 0.75*float64(x[i]) - 0.75*float64(top) // both are rounded before exp sees them
 					want := math.Exp(exponent)
-					within(t, want, float64(y[i]), want, 6-exponent, "exp of ", exponent)
+					within(t, want, float64(y[i]), want, 6-exponent-0.75*float64(x[i]), "exp of ", exponent)
 					sum += want
 				}
 				within(t, sum, got, sum, 12, "sum of ", n)
