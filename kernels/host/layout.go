@@ -75,40 +75,45 @@ type shuffleJob struct {
 	small, large []float32
 	p            kernels.Shuffle
 	toSmall      bool
+	places       []int // in a small pixel, of the R*C values of a large row that belong to it
 }
 
 func (j *shuffleJob) part(_, row int) {
 	p := &j.p
-	width, size := p.W/p.R, p.C*p.R*p.R
+	run, size := p.R*p.C, p.R*p.R*p.C
 	for a := range p.R {
 		line := j.large[(row*p.R+a)*p.W*p.C:][:p.W*p.C]
-		for b := range p.R {
-			for column := range width {
-				large := line[(column*p.R+b)*p.C:][:p.C]
-				small := j.small[(row*width+column)*size+a*p.R+b:]
-				for c := range large {
-					if j.toSmall {
-						small[c*p.R*p.R] = large[c]
-					} else {
-						large[c] = small[c*p.R*p.R]
-					}
+		small := j.small[row*p.W/p.R*size+a*p.R:]
+		for ; len(line) > 0; line = line[run:] {
+			large := line[:len(j.places)]
+			if j.toSmall {
+				for k, to := range j.places {
+					small[to] = large[k]
+				}
+			} else {
+				for k, from := range j.places {
+					large[k] = small[from]
 				}
 			}
+			small = small[min(size, len(small)):]
 		}
 	}
 }
 
-// PixelUnshuffle moves blocks of the large image x into the channels of y.
-func (s *Set) PixelUnshuffle(y, x kernels.Buffer, p kernels.Shuffle) {
-	s.shuffle = shuffleJob{f32(y), f32(x), p, true}
+func (s *Set) runShuffle(small, large kernels.Buffer, p kernels.Shuffle, toSmall bool) {
+	places := s.shuffle.places[:0]
+	for k := range p.R * p.C {
+		places = append(places, k%p.C*p.R*p.R+k/p.C)
+	}
+	s.shuffle = shuffleJob{f32(small), f32(large), p, toSmall, places}
 	s.pool.run(p.N*p.H/p.R, &s.shuffle)
 }
 
+// PixelUnshuffle moves blocks of the large image x into the channels of y.
+func (s *Set) PixelUnshuffle(y, x kernels.Buffer, p kernels.Shuffle) { s.runShuffle(y, x, p, true) }
+
 // PixelShuffle is the inverse and adjoint of PixelUnshuffle.
-func (s *Set) PixelShuffle(y, x kernels.Buffer, p kernels.Shuffle) {
-	s.shuffle = shuffleJob{f32(x), f32(y), p, false}
-	s.pool.run(p.N*p.H/p.R, &s.shuffle)
-}
+func (s *Set) PixelShuffle(y, x kernels.Buffer, p kernels.Shuffle) { s.runShuffle(x, y, p, false) }
 
 // channelsJob copies the channels of some rows per part.
 type channelsJob struct {
