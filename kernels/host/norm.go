@@ -129,7 +129,7 @@ func (j *normRows) rows(n, chunk int) (first, count int) {
 type normSteps interface {
 	job
 	start(n int)
-	sum1(worker, n, chunk int)
+	sum1(n, chunk int)
 	finish(n int)
 	apply(worker, n, chunk int)
 }
@@ -140,14 +140,14 @@ func (j *normRows) run(steps normSteps, worker, i int) {
 	case normImage:
 		steps.start(i)
 		for chunk := range j.chunks {
-			steps.sum1(worker, i, chunk)
+			steps.sum1(i, chunk)
 		}
 		steps.finish(i)
 		for chunk := range j.chunks {
 			steps.apply(worker, i, chunk)
 		}
 	case normSum:
-		steps.sum1(worker, i/j.chunks, i%j.chunks)
+		steps.sum1(i/j.chunks, i%j.chunks)
 	case normApply:
 		steps.apply(worker, i/j.chunks, i%j.chunks)
 	}
@@ -198,7 +198,7 @@ func (j *normJob) start(n int) {
 }
 
 // sum1 adds d and d^2 with d = x - pivot.
-func (j *normJob) sum1(_, n, chunk int) {
+func (j *normJob) sum1(n, chunk int) {
 	first, rows := j.rows(n, chunk)
 	s1, s2 := j.sum(n, chunk)
 	clear(s1)
@@ -259,7 +259,7 @@ func (j *normGradJob) part(worker, i int) { j.run(j, worker, i) }
 func (s *Set) GroupNormGrad(dx, dgamma, dbeta, dscaleShift, dy, x, gamma, beta, scaleShift, mean, rstd kernels.Buffer, p kernels.GroupNorm) {
 	s.normGrad = normGradJob{s.newNormRows(gamma, beta, scaleShift, mean, rstd, p), f32(dx), f32(dy), f32(x), f32(dscaleShift), &s.level.vector, s.partial(p.N * 2 * p.C)}
 	j := &s.normGrad
-	if j.dx != nil {
+	if j.dx != nil && !j.keeps() {
 		j.out = s.storing(j.dx, p.Accumulate, p.C|j.xs, 3*p.N*p.HW*p.C, j.dy, j.x)
 	}
 	s.runNorm(&j.normRows, j)
@@ -287,7 +287,7 @@ func (j *normGradJob) start(n int) {
 }
 
 // sum1 adds du and du (x - mean), du the cotangent of z.
-func (j *normGradJob) sum1(worker, n, chunk int) {
+func (j *normGradJob) sum1(n, chunk int) {
 	first, rows := j.rows(n, chunk)
 	s1, s2 := j.sum(n, chunk)
 	clear(s1)
@@ -296,7 +296,7 @@ func (j *normGradJob) sum1(worker, n, chunk int) {
 	v, dy, x := &j.set.level.vector, j.dy[first*j.ys:], j.x[first*j.xs:]
 	switch {
 	case j.keeps():
-		v.normKeepSiLU(s1, s2, j.kept(worker, n, first), dy, x, rows, j.ys, j.xs, mean, a, b)
+		v.normKeepSiLU(s1, s2, j.dx[first*j.xs:], dy, x, rows, j.ys, j.xs, mean, a, b)
 	case j.p.SiLU:
 		v.normSumsSiLU(s1, s2, dy, x, rows, j.ys, j.xs, mean, a, b)
 	default:
@@ -304,21 +304,9 @@ func (j *normGradJob) sum1(worker, n, chunk int) {
 	}
 }
 
-// keeps reports whether du waits for the second pass, which saves its exponential. The bits are the same.
-func (j *normGradJob) keeps() bool {
-	return j.p.SiLU && j.dx != nil && !j.p.Accumulate && (j.stage == normImage || !j.past())
-}
-
-// past reports whether dx is written past the caches.
-func (j *normGradJob) past() bool { return j.out != &j.set.level.vector }
-
-// kept is where du waits from a row of image n on: in dx, or in scratch memory where dx would have to come back.
-func (j *normGradJob) kept(worker, n, row int) []float32 {
-	if !j.past() {
-		return j.dx[row*j.xs:]
-	}
-	return j.set.private[worker].floats(j.p.HW * j.xs)[(row-n*j.p.HW)*j.xs:]
-}
+// keeps reports whether du waits in dx for the second pass, which saves its exponential. The bits are the same. It is then
+// not written past the caches, from where it would have to come back.
+func (j *normGradJob) keeps() bool { return j.p.SiLU && j.dx != nil && !j.p.Accumulate }
 
 // finish turns the sums S1 of du and S2 of du xhat into parameter gradients and the coefficients of
 //
@@ -364,12 +352,11 @@ func (j *normGradJob) apply(worker, n, chunk int) {
 	q, r := j.rest(n)
 	kernel := j.out.normDx
 	if p.SiLU {
-		kernel = j.out.normDxSiLU
+		kernel = v.normDxSiLU
 	}
 	if j.keeps() {
-		du := j.kept(worker, n, first)
-		toDY := int(uintptr(at(j.dy, first*j.ys))-uintptr(at(du, 0))) / 4
-		j.out.normDx(j.dx[first*j.xs:], du, j.x[first*j.xs:], rows, j.xs, j.xs, mean, a, b, q, r, toDY+p.HW*j.ys, p.HW*j.xs)
+		dx := j.dx[first*j.xs:]
+		v.normDx(dx, dx, j.x[first*j.xs:], rows, j.xs, j.xs, mean, a, b, q, r, 0, 0)
 		return
 	}
 	if !p.Accumulate {

@@ -399,9 +399,6 @@ func normSiLUPastAVX2(y, x []float32, rows, yStride, xStride int, mean, a, b []f
 //go:noescape
 func normDxPastAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
-//go:noescape
-func normDxSiLUPastAVX2(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
-
 // avx2Past are the kernels of avx2Vector that have a twin writing past the caches.
 var avx2Past = vectorKernels{
 	silu:       siluPastAVX2,
@@ -419,7 +416,6 @@ var avx2Past = vectorKernels{
 	norm:       normPastAVX2,
 	normSiLU:   normSiLUPastAVX2,
 	normDx:     normDxPastAVX2,
-	normDxSiLU: normDxSiLUPastAVX2,
 	stream:     streamAVX2,
 }
 
@@ -468,9 +464,6 @@ func normSiLUPastAVX512(y, x []float32, rows, yStride, xStride int, mean, a, b [
 //go:noescape
 func normDxPastAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
-//go:noescape
-func normDxSiLUPastAVX512(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
-
 // avx512Past are the kernels of avx512Vector that have a twin writing past the caches.
 var avx512Past = vectorKernels{
 	silu:       siluPastAVX512,
@@ -488,6 +481,5 @@ var avx512Past = vectorKernels{
 	norm:       normPastAVX512,
 	normSiLU:   normSiLUPastAVX512,
 	normDx:     normDxPastAVX512,
-	normDxSiLU: normDxSiLUPastAVX512,
 	stream:     streamAVX512,
 }

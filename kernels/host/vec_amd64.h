@@ -811,6 +811,11 @@ TEXT NORMKEEPSILU_SYM(SB), NOSPLIT, $0-216
 	MOVQ r_base+192(FP), R14;   \
 	SHLQ $2, R12;               \
 	SHLQ $2, R13
+TEXT NORMDXSILU_SYM(SB), NOSPLIT, $0-232
+	NORMDX_ARGS
+	LOADCONSTANTS
+	EACHROW(NORMDX_STEP(LOAD, STORE, NORM_SLOPE), NORMDX_STEP(LOADM, STOREM, NORM_SLOPE), NORMDX_NEXT)
+
 // WHOLEROWS is EACHROW for whole vectors; it asks for dy and x aheadDY and aheadX floats on. Their registers are those of
 // the mask and of the number of rows, which stays in memory.
 #define WHOLEROWS(WHOLE) \
