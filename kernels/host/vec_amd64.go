@@ -111,6 +111,7 @@ var avx2Vector = vectorKernels{
 	normDxSiLU:   normDxSiLUAVX2,
 	uniforms:     uniformsAVX2,
 	normals:      normalsAVX2,
+	update:       updateAVX2,
 }
 
 //go:noescape
@@ -250,6 +251,7 @@ var avx512Vector = vectorKernels{
 	normDxSiLU:   normDxSiLUAVX512,
 	uniforms:     uniformsAVX512,
 	normals:      normalsAVX512,
+	update:       updateAVX512,
 }
 
 //go:noescape
@@ -413,6 +415,7 @@ var avx2Past = vectorKernels{
 	clampGrad:  clampGradPastAVX2,
 	dropout:    dropoutPastAVX2,
 	posterior:  posteriorPastAVX2,
+	update:     updatePastAVX2,
 	norm:       normPastAVX2,
 	normSiLU:   normSiLUPastAVX2,
 	normDx:     normDxPastAVX2,
@@ -478,8 +481,21 @@ var avx512Past = vectorKernels{
 	clampGrad:  clampGradPastAVX512,
 	dropout:    dropoutPastAVX512,
 	posterior:  posteriorPastAVX512,
+	update:     updatePastAVX512,
 	norm:       normPastAVX512,
 	normSiLU:   normSiLUPastAVX512,
 	normDx:     normDxPastAVX512,
 	stream:     streamAVX512,
 }
+
+//go:noescape
+func updateAVX2(dst, src, d, e []float32, c *updateCoefficients, s *philoxState)
+
+//go:noescape
+func updatePastAVX2(dst, src, d, e []float32, c *updateCoefficients, s *philoxState)
+
+//go:noescape
+func updateAVX512(dst, src, d, e []float32, c *updateCoefficients, s *philoxState)
+
+//go:noescape
+func updatePastAVX512(dst, src, d, e []float32, c *updateCoefficients, s *philoxState)

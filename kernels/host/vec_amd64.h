@@ -841,7 +841,7 @@ loop:                         \
 	VZEROUPPER;                \
 	RET
 
-// ---- Philox: func(dst []float32, s *philoxState), len(dst) a multiple of 2*LANES ----
+// ---- Philox: func(dst []float32, s *philoxState), len(dst) a multiple of 4*LANES ----
 
 // A 64-bit lane holds one block, each counter word in the low half, so that VPMULUDQ yields both halves of the product.
 // The upper halves fill with garbage that nothing reads. A round turns (c0,c1,c2,c3) into (c0,p1,c2,p0).
@@ -853,36 +853,51 @@ loop:                         \
 	VPSRLQ $32, p0, c2;       \
 	XOR3KEY(key+4, c3, c2)
 
-// PHILOX leaves words 0 and 2 of each block interleaved in V0, and words 1 and 3 in V1.
+// Two vectors of blocks at a time: one waits for its own products, and the processor looks no further than a few rounds ahead.
+#define ROUND_PAIR(key) \
+	ROUND4X32(V0, V1, V2, V3, V4, V5, key);    \
+	ROUND4X32(V6, V7, V8, V9, V10, V11, key);  \
+	ROUND4X32(V0, V5, V2, V4, V3, V1, key+8);  \
+	ROUND4X32(V6, V11, V8, V10, V9, V7, key+8)
+
+// PHILOX leaves words 0 and 2 of each block interleaved in V0 and V6, and words 1 and 3 in V1 and V7.
 #define PHILOX \
 	VMOVUPS V12, V0;                          \
+	VPADDD ·vectorConstants+CONST_STEP(SB), V12, V6;  \
+	VPADDD ·vectorConstants+CONST_STEP(SB), V6, V12;  \
 	VPBROADCASTD 84(R8), V1;                  \
 	VPBROADCASTD 88(R8), V2;                  \
 	VPBROADCASTD 92(R8), V3;                  \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 0);     \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 8);     \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 16);    \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 24);    \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 32);    \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 40);    \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 48);    \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 56);    \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 64);    \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 72);    \
+	VMOVUPS V1, V7;                           \
+	VMOVUPS V2, V8;                           \
+	VMOVUPS V3, V9;                           \
+	ROUND_PAIR(0);                            \
+	ROUND_PAIR(16);                           \
+	ROUND_PAIR(32);                           \
+	ROUND_PAIR(48);                           \
+	ROUND_PAIR(64);                           \
 	VPSLLQ $32, V2, V2;                       \
 	INTERLEAVE(V2, V0);                       \
 	VPSLLQ $32, V3, V3;                       \
-	INTERLEAVE(V3, V1)
+	INTERLEAVE(V3, V1);                       \
+	VPSLLQ $32, V8, V8;                       \
+	INTERLEAVE(V8, V6);                       \
+	VPSLLQ $32, V9, V9;                       \
+	INTERLEAVE(V9, V7)
 
 // The blocks of one vector, in the order that makes VUNPCK[LH]PS of the two word pairs contiguous.
+#define PHILOX_START \
+	VPBROADCASTD 80(R8), V12;                     \
+	VPADDD ·vectorConstants+CONST_BLOCKS(SB), V12, V12; \
+	VPBROADCASTD ·vectorConstants+CONST_M0(SB), V14; \
+	VPBROADCASTD ·vectorConstants+CONST_M1(SB), V13; \
+	LOADNORMAL
+
 #define PHILOX_ARGS \
 	MOVQ dst_base+0(FP), DI;                      \
 	MOVQ dst_len+8(FP), CX;                       \
 	MOVQ s+24(FP), R8;                            \
-	VPBROADCASTD 80(R8), V12;                     \
-	VPADDD ·vectorConstants+CONST_BLOCKS(SB), V12, V12; \
-	VPBROADCASTD ·vectorConstants+CONST_M0(SB), V14; \
-	VPBROADCASTD ·vectorConstants+CONST_M1(SB), V13
+	PHILOX_START
 
 // v = (float(v>>9) + 0.5) 2^-23
 #define TOUNIFORM(v) \
@@ -891,25 +906,32 @@ loop:                         \
 	VADDPS C_HALF, v, v;          \
 	VMULPS C_ULP, v, v
 
+// SPREAD puts the numbers of the blocks of u and v in order, into t and p.
+#define SPREAD(u, v, t, p) \
+	VUNPCKLPS v, u, t; \
+	VUNPCKHPS v, u, p
+
 #define PHILOX_STORE \
-	VUNPCKLPS V1, V0, V2;         \
-	VUNPCKHPS V1, V0, V3;         \
+	SPREAD(V0, V1, V2, V3);       \
+	SPREAD(V6, V7, V8, V9);       \
 	VMOVUPS V2, (DI);             \
 	VMOVUPS V3, BYTES(DI);        \
-	VPADDD ·vectorConstants+CONST_STEP(SB), V12, V12; \
-	ADDQ $(2*BYTES), DI;          \
-	SUBQ $(2*LANES), CX;          \
+	VMOVUPS V8, (2*BYTES)(DI);    \
+	VMOVUPS V9, (3*BYTES)(DI);    \
+	ADDQ $(4*BYTES), DI;          \
+	SUBQ $(4*LANES), CX;          \
 	JGT  loop;                    \
 	VZEROUPPER;                   \
 	RET
 
 TEXT UNIFORMS_SYM(SB), NOSPLIT, $0-32
 	PHILOX_ARGS
-	LOADNORMAL
 loop:
 	PHILOX
 	TOUNIFORM(V0)
 	TOUNIFORM(V1)
+	TOUNIFORM(V6)
+	TOUNIFORM(V7)
 	PHILOX_STORE
 
 // h = ((c3 t + c2) t + c1) t + c0, unfused.
@@ -921,56 +943,76 @@ loop:
 	VMULPS t, h, h;  \
 	VADDPS c0, h, h
 
-// Box-Muller exactly as kernels.NormalBlock: no fused operation anywhere. The exponent is split off at sqrt(1/2) in
-// integers, which gives the m and e of kernels.NormalLog without a comparison.
+// Box-Muller exactly as kernels.NormalBlock, on the words u and v, clobbering the rest: no fused operation anywhere. The
+// exponent is split off at sqrt(1/2) in integers, which gives the m and e of kernels.NormalLog without a comparison.
+#define NORMAL_PAIR(u, v, t, p, q, r) \
+	TOUNIFORM(u); \
+	VPSUBD C_SQRTHALF, u, t; \
+	VPSRAD $23, t, t; /* e */ \
+	VPSLLD $23, t, p; \
+	VPSUBD p, u, u; /* m */ \
+	VADDPS C_NONE, u, p; /* m-1 */ \
+	VADDPS C_ONE, u, u; /* m+1 */ \
+	VDIVPS u, p, u; /* s */ \
+	VMULPS u, u, p; /* t */ \
+	HORNER(p, q, C_LOG0, C_LOG1, C_LOG2, C_LOG3); \
+	VMULPS p, q, q; \
+	VADDPS C_ONE, q, q; /* p */ \
+	VADDPS u, u, u; \
+	VMULPS q, u, u; \
+	VCVTDQ2PS t, t; \
+	VMULPS C_LN2, t, t; \
+	VADDPS t, u, u; /* ln u */ \
+	VMULPS C_NTWO, u, u; \
+	VSQRTPS u, u; /* radius */ \
+	VPSRLD $8, v, v; \
+	VPADDD C_EIGHTH, v, v; /* k */ \
+	VANDI C_QUARTERMASK, v, t; \
+	VPSUBD C_EIGHTH, t, t; \
+	VCVTDQ2PS t, t; \
+	VMULPS C_QUARTER, t, t; /* a */ \
+	VMULPS t, t, p; /* t */ \
+	HORNER(p, q, C_SIN0, C_SIN1, C_SIN2, C_SIN3); \
+	VMULPS p, q, q; \
+	VADDPS C_ONE, q, q; \
+	VMULPS q, t, q; /* sin a */ \
+	HORNER(p, r, C_COS0, C_COS1, C_COS2, C_COS3); \
+	VMULPS p, r, r; \
+	VADDPS C_ONE, r, r; /* cos a */ \
+	VPSLLD $9, v, t; /* odd quadrants swap sin and cos */ \
+	SWAP(t, q, r, p); /* p = sin, r = cos */ \
+	VPSLLD $8, v, t; \
+	VANDI C_SIGN, t, t; \
+	VXORI t, p, p; /* sin < 0 in quadrants 2, 3 */ \
+	VPADDD C_QUARTERTURN, v, v; \
+	VPSLLD $8, v, v; \
+	VANDI C_SIGN, v, v; \
+	VXORI v, r, r; /* cos < 0 in quadrants 1, 2 */ \
+	VMULPS p, u, v; \
+	VMULPS r, u, u
+
 TEXT NORMALS_SYM(SB), NOSPLIT, $0-32
 	PHILOX_ARGS
-	LOADNORMAL
 loop:
 	PHILOX
-	TOUNIFORM(V0)
-	VPSUBD C_SQRTHALF, V0, V2
-	VPSRAD $23, V2, V2             // e
-	VPSLLD $23, V2, V3
-	VPSUBD V3, V0, V0              // m
-	VADDPS C_NONE, V0, V3          // m-1
-	VADDPS C_ONE, V0, V0           // m+1
-	VDIVPS V0, V3, V0              // s
-	VMULPS V0, V0, V3              // t
-	HORNER(V3, V4, C_LOG0, C_LOG1, C_LOG2, C_LOG3)
-	VMULPS V3, V4, V4
-	VADDPS C_ONE, V4, V4           // p
-	VADDPS V0, V0, V0
-	VMULPS V4, V0, V0
-	VCVTDQ2PS V2, V2
-	VMULPS C_LN2, V2, V2
-	VADDPS V2, V0, V0              // ln u
-	VMULPS C_NTWO, V0, V0
-	VSQRTPS V0, V0                 // radius
-
-	VPSRLD $8, V1, V1
-	VPADDD C_EIGHTH, V1, V1        // k
-	VANDI C_QUARTERMASK, V1, V2
-	VPSUBD C_EIGHTH, V2, V2
-	VCVTDQ2PS V2, V2
-	VMULPS C_QUARTER, V2, V2       // a
-	VMULPS V2, V2, V3              // t
-	HORNER(V3, V4, C_SIN0, C_SIN1, C_SIN2, C_SIN3)
-	VMULPS V3, V4, V4
-	VADDPS C_ONE, V4, V4
-	VMULPS V4, V2, V4              // sin a
-	HORNER(V3, V5, C_COS0, C_COS1, C_COS2, C_COS3)
-	VMULPS V3, V5, V5
-	VADDPS C_ONE, V5, V5           // cos a
-	VPSLLD $9, V1, V2              // odd quadrants swap sin and cos
-	SWAP(V2, V4, V5, V3)           // V3 = sin, V5 = cos
-	VPSLLD $8, V1, V2
-	VANDI C_SIGN, V2, V2
-	VXORI V2, V3, V3               // sin < 0 in quadrants 2, 3
-	VPADDD C_QUARTERTURN, V1, V1
-	VPSLLD $8, V1, V1
-	VANDI C_SIGN, V1, V1
-	VXORI V1, V5, V5               // cos < 0 in quadrants 1, 2
-	VMULPS V3, V0, V1
-	VMULPS V5, V0, V0
+	NORMAL_PAIR(V0, V1, V2, V3, V4, V5)
+	NORMAL_PAIR(V6, V7, V8, V9, V10, V11)
 	PHILOX_STORE
+
+// One vector of x A + d B + e C + w Noise, c = (A, B, C, Noise) at R11; d and e may be absent.
+#define UPDATE_VECTOR(off, w, S, noD, noE) \
+	VBROADCASTSS 0(R11), V4;                 \
+	VMULPS off(SI)(DX*4), V4, V4;            \
+	TESTQ R9, R9;                            \
+	JEQ  noD;                                \
+	VBROADCASTSS 4(R11), V5;                 \
+	VFMADD231PS off(R9)(DX*4), V5, V4;       \
+noD:                                        \
+	TESTQ R10, R10;                          \
+	JEQ  noE;                                \
+	VBROADCASTSS 8(R11), V5;                 \
+	VFMADD231PS off(R10)(DX*4), V5, V4;      \
+noE:                                        \
+	VBROADCASTSS 12(R11), V5;                \
+	VFMADD231PS w, V5, V4;                   \
+	S(V4, off(DI)(DX*4))

@@ -55,6 +55,7 @@
 #define NORMDXSILU_SYM ·normDxSiLUAVX2
 #define UNIFORMS_SYM ·uniformsAVX2
 #define NORMALS_SYM ·normalsAVX2
+#define UPDATE_SYM ·updateAVX2
 
 #define SETMASK(n, t) \
 	LEAQ ·tailMask+32(SB), t; \
@@ -209,6 +210,8 @@
 #define CLAMPGRAD_SYM ·clampGradPastAVX2
 #undef DROPOUT_SYM
 #define DROPOUT_SYM ·dropoutPastAVX2
+#undef UPDATE_SYM
+#define UPDATE_SYM ·updatePastAVX2
 #undef POSTERIOR_SYM
 #define POSTERIOR_SYM ·posteriorPastAVX2
 #undef NORM_SYM

@@ -55,6 +55,7 @@
 #define NORMDXSILU_SYM ·normDxSiLUAVX512
 #define UNIFORMS_SYM ·uniformsAVX512
 #define NORMALS_SYM ·normalsAVX512
+#define UPDATE_SYM ·updateAVX512
 
 #define SETMASK(n, t) \
 	MOVL $0xffff, t; \
@@ -170,7 +171,7 @@
 #define C_COS0 Z29
 #define C_COS1 Z30
 #define C_COS2 Z31
-#define C_COS3 Z6
+#define C_COS3 ·vectorConstants+CONST_COS3(SB)
 #define C_SIGN Z25
 #define C_QUARTERTURN ·vectorConstants+CONST_QUARTERTURN(SB)
 #define LOADNORMAL \
@@ -190,7 +191,6 @@
 	VMOVUPS ·vectorConstants+CONST_COS0(SB), C_COS0; \
 	VMOVUPS ·vectorConstants+CONST_COS1(SB), C_COS1; \
 	VMOVUPS ·vectorConstants+CONST_COS2(SB), C_COS2; \
-	VMOVUPS ·vectorConstants+CONST_COS3(SB), C_COS3; \
 	MOVL $0xaaaa, AX; \
 	KMOVW AX, K2
 
@@ -230,6 +230,8 @@
 #define CLAMPGRAD_SYM ·clampGradPastAVX512
 #undef DROPOUT_SYM
 #define DROPOUT_SYM ·dropoutPastAVX512
+#undef UPDATE_SYM
+#define UPDATE_SYM ·updatePastAVX512
 #undef POSTERIOR_SYM
 #define POSTERIOR_SYM ·posteriorPastAVX512
 #undef NORM_SYM

@@ -52,6 +52,7 @@ type workspace struct {
 	sum, noise, gain [strip]float32
 	run              [philoxRun]float32
 	philox           philoxState
+	update           updateCoefficients
 }
 
 // workspaces returns the scratch of all workers.
@@ -122,7 +123,7 @@ const lastLevel = 32 << 20
 // overwritten, a third of a copy's traffic. A destination that is also a source has been read anyway.
 func (s *Set) storing(dst []float32, accumulate bool, row, floats int, sources ...[]float32) *vectorKernels {
 	v := &s.level.vector
-	if v.past == nil || accumulate || 4*floats <= s.lastLevel || row%philoxRun != 0 || uintptr(at(dst, 0))%kernels.SliceAlign != 0 {
+	if v.past == nil || accumulate || 4*floats <= s.lastLevel || row%(kernels.SliceAlign/4) != 0 || uintptr(at(dst, 0))%kernels.SliceAlign != 0 {
 		return v
 	}
 	for _, x := range sources {

@@ -49,7 +49,13 @@ type vectorKernels struct {
 
 	// The numbers of consecutive Philox blocks; len(dst) is a positive multiple of philoxRun.
 	uniforms, normals func(dst []float32, s *philoxState)
+
+	// A src + B d + C e + Noise w with the normals w of consecutive blocks; d and e may be nil.
+	update func(dst, src, d, e []float32, c *updateCoefficients, s *philoxState)
 }
+
+// updateCoefficients are the factors of kernels.Update, in the order the assembly reads them.
+type updateCoefficients struct{ A, B, C, Noise float32 }
 
 // adamCoefficients are the factors of kernels.AdamW, in the order the assembly reads them:
 //
@@ -63,7 +69,7 @@ type adamCoefficients struct {
 const tripleRun = 16
 
 // philoxRun is the number of values the generators produce at a time, at every level.
-const philoxRun = 32
+const philoxRun = 64
 
 // philoxState is the position of a run of blocks: the round keys and the counter, in the order the assembly reads them.
 type philoxState struct {

@@ -64,6 +64,7 @@ var portableVector = vectorKernels{
 	},
 	uniforms: func(dst []float32, s *philoxState) { blocksGo(dst, s, kernels.UniformBlock) },
 	normals:  func(dst []float32, s *philoxState) { blocksGo(dst, s, kernels.NormalBlock) },
+	update:   updateGo,
 }
 
 func apply(dst, src []float32, f func(float32) float32) {
@@ -125,6 +126,25 @@ func weighGo(x []float32, scale, shift float32) float32 {
 		x[i] = expNeg(shift - scale*x[i])
 		return x[i]
 	})
+}
+
+func updateGo(dst, src, d, e []float32, c *updateCoefficients, s *philoxState) {
+	var w [4]float32
+	state := *s
+	for i := range dst {
+		if i%4 == 0 {
+			state.block = s.block + uint32(i/4)
+			blocksGo(w[:], &state, kernels.NormalBlock)
+		}
+		v := c.A * src[i]
+		if d != nil {
+			v += c.B * d[i]
+		}
+		if e != nil {
+			v += c.C * e[i]
+		}
+		dst[i] = v + c.Noise*w[i%4]
+	}
 }
 
 func tripleGo(dst, src []float32) {
