@@ -115,51 +115,27 @@ func TestWritingPastTheCachesChangesNoBit(t *testing.T) {
 	})
 }
 
-// Tensors of a network are reused step after step: an op must not feed the garbage collector.
-func TestVectorOpsDoNotAllocateAfterTheFirstCall(t *testing.T) {
-	checked, err := New("portable", kernels.Options{Threads: 2})
-	require.NoError(t, err)
-	defer checked.Close()
-	s := kernels.Unwrap(checked)
-	const n, c, side = 2, 16, 8
-	const length = side * side * c
-	alloc := func() kernels.Buffer { return s.Alloc(kernels.F32, 4*n*length) }
-	y, x, z, a, b, m, v := alloc(), alloc(), alloc(), alloc(), alloc(), alloc(), alloc()
-	half := s.Alloc(kernels.BF16, n*length)
-	flat := kernels.Elementwise{Len: n * length}
-	images := kernels.PerImage{N: n, Len: length}
-	norm := kernels.GroupNorm{N: n, HW: side * side, C: c, Groups: 4, Eps: 1e-5, SiLU: true}
-	gain := kernels.Gain{N: n, HW: side * side, C: c, GainN: 1, GainC: 1}
-	for name, op := range map[string]func(){
-		"SiLU":              func() { s.SiLU(y, x, flat) },
-		"SiLUGrad":          func() { s.SiLUGrad(y, x, z, kernels.Elementwise{Len: length, Accumulate: true}) },
-		"Axpy":              func() { s.Axpy(y, x, 0.5, flat) },
-		"Fill":              func() { s.Fill(x, 0.5, flat) },
-		"Clamp":             func() { s.Clamp(y, x, kernels.Clamp{Len: length, Lo: -1, Hi: 1}) },
-		"Cast":              func() { s.Cast(half, x, flat) },
-		"ScaleImages":       func() { s.ScaleImages(y, a, x, nil, nil, images) },
-		"Dot":               func() { s.Dot(a, x, z, images) },
-		"SquaredError":      func() { s.SquaredError(a, y, x, z, b, images) },
-		"SumRows":           func() { s.SumRows(a, x, kernels.SumRows{Groups: n, Rows: side * side, C: c}) },
-		"Upsample2x":        func() { s.Upsample2x(y, x, kernels.Resize{N: n, H: side, W: side, C: c}) },
-		"Upsample2xGrad":    func() { s.Upsample2xGrad(x, y, kernels.Resize{N: n, H: side, W: side, C: c}) },
-		"PixelShuffle":      func() { s.PixelShuffle(y, x, kernels.Shuffle{N: n, H: side, W: side, C: c, R: 2}) },
-		"CopyChannels":      func() { s.CopyChannels(y, x, kernels.Channels{Rows: side, C: c}) },
-		"TimeEmbedding":     func() { s.TimeEmbedding(y, a, kernels.TimeEmbedding{N: n, Dim: 8, MaxPeriod: 100}) },
-		"Dropout":           func() { s.Dropout(y, x, nil, kernels.Dropout{N: n, Len: length, Rate: 0.5}) },
-		"Normal":            func() { s.Normal(y, nil, kernels.Draw{N: n, Len: length}) },
-		"Update":            func() { s.Update(y, x, z, nil, nil, nil, kernels.Update{N: n, Len: length, A: 1, Noise: 1}) },
-		"GradNorm":          func() { s.GradNorm(a, x, kernels.GradNorm{Len: n * length}) },
-		"AdamW":             func() { s.AdamW(y, m, v, z, x, a, kernels.AdamW{Len: length, Step: 1, Eps: 1}) },
-		"Gain":              func() { s.Gain(y, x, b, gain) },
-		"GaussianPosterior": func() { s.GaussianPosterior(y, x, z, b, nil, kernels.GaussianPosterior{Gain: gain, SigmaY: 1, R: 1}) },
-		"BlurAdjoint":       func() { s.BlurAdjoint(y, x, b, kernels.Blur{N: n, H: side, W: side, C: c, K: 3}) },
-		"GroupNorm":         func() { s.GroupNorm(y, x, a, b, nil, m, v, norm) },
-		"GroupNormGrad":     func() { s.GroupNormGrad(y, a, b, nil, x, z, a, b, nil, m, v, norm) },
-	} {
-		op() // grow the scratch memory of the caller; the other worker grows its own during the runs
-		assert.LessOrEqual(t, testing.AllocsPerRun(50, op), 0.1, name)
-	}
+// Tensors of a network are reused step after step: an op must not feed the garbage collector, at any level, in whatever way
+// it stores.
+func TestNoOpAllocatesAfterTheFirstCall(t *testing.T) {
+	eachLevel(t, func(t *testing.T, open func(threads int) kernels.Set) {
+		checked := open(2)
+		defer checked.Close()
+		s := kernels.Unwrap(checked)
+		for _, size := range []int{lastLevel, 0} {
+			s.(*Set).lastLevel = size
+			for _, op := range kerneltest.Ops() {
+				cases := kerneltest.Cases(op)
+				for _, c := range []kerneltest.Case{cases[0], cases[len(cases)/2], cases[len(cases)-1]} {
+					call, err := kerneltest.NewCall(s, c)
+					require.NoError(t, err)
+					call.Queue() // grow the scratch memory of the caller; the other worker grows its own during the runs
+					assert.LessOrEqual(t, testing.AllocsPerRun(20, call.Queue), 0.2, "%v", c)
+					call.Free()
+				}
+			}
+		}
+	})
 }
 
 // <A x, y> = <x, A' y>, on shapes where taps reach over both edges.
