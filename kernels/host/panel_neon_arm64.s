@@ -1,13 +1,17 @@
 // Panel kernels for NEON; matrixKernels.panel says what they compute.
 //
-// Ladder (6x16 tile; not timed, for want of a machine: these are counts of the loop over depth)
-//	1 panel2x8Portable              96 loads and 192 fused multiply-adds of one float per 4 steps of depth
-//	2 tile of 6x16, this file       22 loads, 96 FMLA of four floats and 3 others per 4 steps: 0.26 other instructions per FMLA.
-//	                                24 accumulators; one load brings 4 steps of a row of x, whose elements FMLA broadcasts by
-//	                                itself; the two registers left take the weights in turn, each loaded 6 FMLA ahead
+// Ladder. Nothing has been timed, for want of a machine: these are counts of the innermost loop as assembled, where FMLA is a
+// multiply-add of four floats and FMADD, which Go makes of its loops, of one.
 //
-// Tiles of 8x8 (16 accumulators) and 5x16 (20) need 0.25 and 0.26 loads per FMLA for fewer independent chains, and 8x12
-// leaves no register for weights once the rows of x are in. 24 chains keep four pipes of latency 4 to 6 busy.
+//	                         loads        other         instructions that
+//	                         per multiply-add           do not multiply-add
+//	1 panel2x8Portable       0.75         0.50          56 %   (8 FMADD of 18)
+//	2 tile of 6x16           0.22         0.03          20 %   (96 FMLA of 120)
+//
+// 24 accumulators keep four pipes of latency 4 to 6 busy. One load brings four steps of depth of a row of x, and FMLA
+// broadcasts the element it wants by itself, so x costs 6 loads for 96 FMLA. The two registers that are left take the weights in
+// turn, each loaded again as soon as its 6 FMLA are done and needed 6 FMLA later. Other tiles: 8x8 and 5x16 need 0.25 and 0.26
+// loads for fewer chains, and 8x12 leaves no register for weights once its 8 rows of x are in.
 
 #include "textflag.h"
 #include "go_asm.h"
