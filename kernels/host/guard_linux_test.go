@@ -72,6 +72,66 @@ func TestMatrixKernelsStayWithinTheirOperands(t *testing.T) {
 	})
 }
 
+// All sources are ones, so that the results are products of the row sums of the transforms.
+func TestTransformsStayWithinTheirOperands(t *testing.T) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	forLevels(t, func(t *testing.T, l level) {
+		m := &l.matrix
+		for _, n := range []int{16, 32, 48} {
+			// Two tiles side by side in 4x6 pixels.
+			image, v, offsets := guarded(t, 24*n), guarded(t, 32*n), []int64{0, 4 * int64(2*n)}
+			m.winograd.input(&winogradInputArgs{src: at(image, 0), row: 4 * 6 * n, pix: 4 * n, offsets: &offsets[0], tiles: 2,
+				dst: at(v, 0), tilePitch: 4 * 16 * n, xiPitch: 4 * n, n: 4 * n})
+			for i, got := range v {
+				side := [4]float32{0, 2, 0, 0}
+				require.Equal(t, side[i/n%16/4]*side[i/n%4], got, "input of %d channels at %d", n, i)
+			}
+
+			y, res, add, bias := guarded(t, 4*n), guarded(t, 4*n), guarded(t, n), guarded(t, n)
+			tile := winogradTile{add: at(add, 0)}
+			for i := range 4 {
+				tile.y[i], tile.res[i] = at(y, i*n), at(res, i*n)
+			}
+			products := guarded(t, 16*n)
+			args := &winogradOutputArgs{m: at(products, 0), tilePitch: 4 * 16 * n, xiPitch: 4 * n, tiles: &tile, count: 1, n: 4 * n, bias: at(bias, 0)}
+			m.winograd.output(args)
+			for i, got := range y {
+				side := [2]float32{3, 1}
+				require.Equal(t, side[i/n/2]*side[i/n%2]+3, got, "output of %d channels at %d", n, i)
+				y[i] = 1
+			}
+			m.winograd.outputGrad(args)
+			for i, got := range products {
+				side := [4]float32{1, 2, 0, 1}
+				require.Equal(t, side[i/n/4]*side[i/n%4], got, "gradient of the output of %d channels at %d", n, i)
+			}
+
+			g, u := guarded(t, 9*n), guarded(t, 16*n)
+			weights := &winogradWeightArgs{g: at(g, 0), gPitch: 4 * n, u: at(u, 0), uPitch: 4 * n, n: 4 * n}
+			m.winograd.weights(weights)
+			for i, got := range u {
+				side := [4]float32{1, 1.5, 0.5, 1}
+				require.Equal(t, side[i/n/4]*side[i/n%4], got, "weights of %d channels at %d", n, i)
+				u[i] = 1
+			}
+			m.winograd.weightsGrad(weights)
+			for i, got := range g {
+				side := [3]float32{2, 0, 2}
+				require.Equal(t, side[i/n/3]*side[i/n%3], got, "gradient of the weights of %d channels at %d", n, i)
+			}
+
+			src, dst := guarded(t, 8*n), guarded(t, 8*n)
+			for i := range src {
+				src[i] = float32(i)
+			}
+			m.transpose8(at(dst, 0), at(src, 0), 4*8, 4*n, n/8)
+			for i, got := range dst {
+				require.Equal(t, src[i%8*n+i/8], got, "transposed strip of %d at %d", n, i)
+			}
+		}
+	})
+}
+
 func TestRowKernelsStayWithinTheirOperands(t *testing.T) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	eachVectorLevel(t, func(t *testing.T, v vectorKernels) {

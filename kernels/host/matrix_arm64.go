@@ -1,7 +1,9 @@
 package host
 
+import "unsafe"
+
 var neonMatrix = matrixKernels{
-	finish: finishNEON, peak: peakNEON, peakFLOPs: 2 * 4 * assemblyPeak,
+	winograd: neonWinograd, transpose8: transpose8NEON, finish: finishNEON, peak: peakNEON, peakFLOPs: 2 * 4 * assemblyPeak,
 	cols: 16,
 	panel: [3][2]func(*panelArgs){
 		{panel6x16NEON, panel6x8NEON},
@@ -62,3 +64,6 @@ func outer1x8NEON(args *outerArgs)
 
 //go:noescape
 func finishNEON(args *finishArgs)
+
+//go:noescape
+func transpose8NEON(dst, src unsafe.Pointer, dstPitch, srcPitch, blocks int)

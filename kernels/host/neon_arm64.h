@@ -83,7 +83,14 @@
 #define UMULL2(m, n, d) WORD $(0x6EA0C000 | (m)<<16 | (n)<<5 | (d)) // umull2 d.2d, n.4s, m.4s
 #define UZP1(m, n, d) WORD $(0x4E801800 | (m)<<16 | (n)<<5 | (d))   // uzp1 d.4s, n.4s, m.4s
 #define UZP2(m, n, d) WORD $(0x4E805800 | (m)<<16 | (n)<<5 | (d))   // uzp2 d.4s, n.4s, m.4s
+#define TRN1(m, n, d) WORD $(0x4E802800 | (m)<<16 | (n)<<5 | (d))   // trn1 d.4s, n.4s, m.4s
+#define TRN2(m, n, d) WORD $(0x4E806800 | (m)<<16 | (n)<<5 | (d))   // trn2 d.4s, n.4s, m.4s
+#define TRN1D(m, n, d) WORD $(0x4EC02800 | (m)<<16 | (n)<<5 | (d))  // trn1 d.2d, n.2d, m.2d
+#define TRN2D(m, n, d) WORD $(0x4EC06800 | (m)<<16 | (n)<<5 | (d))  // trn2 d.2d, n.2d, m.2d
 
-// Memory at general register r, which moves on: one float to all lanes of t; t..t+3 interleaved, 16 floats.
+// Memory at general register r, which moves on: one float to all lanes of t; t..t+3 interleaved, 16 floats; a vector, after
+// which r moves on by register s. General registers are numbers, too.
 #define LD1R4(r, t) WORD $(0x4DDFC800 | (r)<<5 | (t)) // ld1r {t.4s}, [r], #4
 #define ST4P(t, r) WORD $(0x4C9F0800 | (r)<<5 | (t))  // st4 {t.4s..t+3.4s}, [r], #64
+#define LD1P(r, s, t) WORD $(0x4CC07800 | (s)<<16 | (r)<<5 | (t)) // ld1 {t.4s}, [r], s
+#define ST1P(t, r, s) WORD $(0x4C807800 | (s)<<16 | (r)<<5 | (t)) // st1 {t.4s}, [r], s

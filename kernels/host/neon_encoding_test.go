@@ -67,6 +67,12 @@ var encodings = []struct {
 	{"UMULL2", []string{"3", "2", "1"}, "umull2 v1.2d, v2.4s, v3.4s", 0x6ea3c041},
 	{"UZP1", []string{"3", "2", "1"}, "uzp1 v1.4s, v2.4s, v3.4s", 0x4e831841},
 	{"UZP2", []string{"3", "2", "1"}, "uzp2 v1.4s, v2.4s, v3.4s", 0x4e835841},
+	{"TRN1", []string{"3", "2", "1"}, "trn1 v1.4s, v2.4s, v3.4s", 0x4e832841},
+	{"TRN2", []string{"3", "2", "1"}, "trn2 v1.4s, v2.4s, v3.4s", 0x4e836841},
+	{"TRN1D", []string{"3", "2", "1"}, "trn1 v1.2d, v2.2d, v3.2d", 0x4ec32841},
+	{"TRN2D", []string{"3", "2", "1"}, "trn2 v1.2d, v2.2d, v3.2d", 0x4ec36841},
+	{"LD1P", []string{"9", "4", "1"}, "ld1 {v1.4s}, [x9], x4", 0x4cc47921},
+	{"ST1P", []string{"1", "9", "4"}, "st1 {v1.4s}, [x9], x4", 0x4c847921},
 	{"LD1R4", []string{"9", "1"}, "ld1r {v1.4s}, [x9], #4", 0x4ddfc921},
 	{"ST4P", []string{"4", "9"}, "st4 {v4.4s, v5.4s, v6.4s, v7.4s}, [x9], #64", 0x4c9f0924},
 }
