@@ -1,7 +1,7 @@
 // Winograd transforms for NEON; winogradKernels says what they compute.
 //
 // Not timed, for want of a machine. 32 registers hold a whole tile and what becomes of its columns, so that every element is
-// loaded once: the transform of a tile's input is 16 loads, 32 additions, 16 stores and 6 other instructions for four channels.
+// loaded once: the transform of a tile's input is 16 loads, 32 additions, 16 stores and 7 other instructions for four channels.
 
 #include "textflag.h"
 #include "go_asm.h"
