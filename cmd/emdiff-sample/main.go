@@ -38,5 +38,5 @@ func (f *flags) Run(ctx context.Context) error {
 	}
 	defer choice.Set.Close()
 	return run.Sample(ctx, run.SampleOptions{From: f.From, Count: f.Count, Seed: f.Seed, Batch: f.Batch, Sampler: f.Sampler, Steps: f.Steps,
-		Out: f.Out, Grid: f.Grid, Set: choice.Set, Log: os.Stdout, Progress: run.NewProgress(os.Stderr)})
+		Out: f.Out, Grid: f.Grid, Set: choice.Set, Device: run.Device{Why: choice.String()}, Log: os.Stdout, Progress: run.NewProgress(os.Stderr)})
 }

@@ -28,8 +28,8 @@ type Set struct {
 	vectorJobs
 }
 
-// New opens a Set at the named level ("portable", "avx2" or "avx512"), wrapped in kernels.Checked. It fails, saying why,
-// when the processor or EMDIFF_CPU does not allow the level.
+// New opens a Set at the named level ("portable"; on amd64 "avx2" or "avx512", on arm64 "neon"), wrapped in kernels.Checked. It
+// fails, saying why, when the processor or EMDIFF_CPU does not allow the level.
 func New(name string, opts kernels.Options) (kernels.Set, error) {
 	l, err := findLevel(name)
 	if err != nil {

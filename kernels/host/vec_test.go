@@ -14,14 +14,19 @@ import (
 	"emdiff/kernels/kerneltest"
 )
 
-// eachVectorLevel runs f with the row kernels of every level; see eachLevel.
-func eachVectorLevel(t *testing.T, f func(t *testing.T, v vectorKernels)) {
+// forLevels runs f with the kernels of every level; see eachLevel.
+func forLevels(t *testing.T, f func(t *testing.T, l level)) {
 	for _, l := range levels() {
 		t.Run(l.name, func(t *testing.T) {
 			kerneltest.Required(t, l.name, l.missing())
-			f(t, l.vector)
+			f(t, l)
 		})
 	}
+}
+
+// eachVectorLevel runs f with the row kernels of every level.
+func eachVectorLevel(t *testing.T, f func(t *testing.T, v vectorKernels)) {
+	forLevels(t, func(t *testing.T, l level) { f(t, l.vector) })
 }
 
 // testLengths cross every boundary of whole vectors, blocks of four vectors and masked rests.
