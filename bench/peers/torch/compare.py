@@ -22,7 +22,8 @@ NETWORKS = ["quick", "cifar10-denoise-small", "ddpm-cifar10"]
 ESTEP = "cifar10-denoise-small"
 VARIANTS = [f"{how}/{layout}" for how in ("eager", "compile") for layout in ("nchw", "channels_last")]
 TOLERANCE = 1e-4  # of the largest value
-PAUSE = 0.2  # seconds of one side before the other's turn
+TURN = 200  # milliseconds of one side before the other's turn, or one run
+BUDGET = 30_000  # milliseconds for the turns of a case, or three of each side
 
 
 def cases(level):
@@ -89,8 +90,7 @@ class Bench:
                 if errors[v] is not None and not errors[v] < TOLERANCE:
                     raise SystemExit(f"{case}: {v} differs from ours by {errors[v]:.2g} of the largest value, more than {TOLERANCE:g}")
                 with self.timing():
-                    n = count(peer)
-                    candidates[v] = statistics.median(peer.run(n) for _ in range(3))
+                    candidates[v] = probe(peer)
             print(f"  {name:34} {v:22} {candidates[v]:9.2f} ms", flush=True)
         best = min(candidates, key=candidates.get)
         with self.ours(case) as ours, self.peer(case, best) as peer:
@@ -128,13 +128,22 @@ class Bench:
         print(report.line(self.entries[-1]), flush=True)
 
 
-def count(process):
-    """How many runs take about PAUSE."""
-    return max(1, round(PAUSE * 1e3 / process.run(1)))
+def turn(process):
+    """How many runs take about TURN, and the time of one."""
+    ms = process.run(1)
+    return max(1, round(TURN / ms)), ms
+
+
+def probe(process):
+    """A first idea of the time of a run."""
+    n, ms = turn(process)
+    return statistics.median(process.run(n) for _ in range(3)) if n > 1 else min(ms, process.run(1))
 
 
 def interleave(ours, peer, repetitions):
-    n, m = count(ours), count(peer)
+    """The times of a run, turn by turn."""
+    (n, a), (m, b) = turn(ours), turn(peer)
+    repetitions = min(repetitions, max(3, int(BUDGET / (n * a + m * b))))
     pairs = [(ours.run(n), peer.run(m)) for _ in range(repetitions)]
     return [a for a, _ in pairs], [b for _, b in pairs]
 
@@ -151,7 +160,7 @@ def main():
     arguments.add_argument("prefixes", nargs="*", help="run the cases whose names start so; all when none is given")
     arguments.add_argument("--level", default="avx512", choices=["avx512", "avx2"], help="hold both sides to this level")
     arguments.add_argument("--threads", type=int, default=2)
-    arguments.add_argument("--repetitions", type=int, default=9, help="of each side, alternating")
+    arguments.add_argument("--repetitions", type=int, default=9, help="of each side, alternating; fewer of what is slow")
     arguments.add_argument("--variants", nargs="+", help="of the peers, in place of all")
     arguments.add_argument("--lock", help="lock this file while timing, so that others who do so wait")
     arguments.add_argument("--markdown", action="store_true", help="print the last results as a table and do nothing else")

@@ -1,5 +1,6 @@
 """The forward pass in ONNX Runtime, with all graph optimisations."""
 
+import logging
 import pathlib
 import tempfile
 
@@ -27,5 +28,6 @@ def open_session(net, inputs, threads):
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "network.onnx")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # what it lacks for other networks
         torch.onnx.export(net, inputs, path, input_names=["x", "t"], output_names=["y"], dynamo=True, verbose=False)
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -52,7 +52,6 @@ def main():
     prepare.before = resident_mb("VmRSS")
     run, error, version = prepare(case, variant, folder, int(threads), level)
     run()
-    run()
     print(json.dumps({"ready": version, "error": error}), file=answers)
     for line in sys.stdin:
         n = int(line)
