@@ -16,6 +16,6 @@ func newForward(n *network) work {
 		if err := run(); err != nil {
 			return err
 		}
-		return n.export(dir, []nn.TensorSource{n.storedImages("x", x), n.stored("t", t.Buf, t.N), n.storedImages("y", y)}, nil)
+		return n.export(dir, []nn.TensorSource{n.storedImages("x", x), stored(n.set, "t", t.Buf, t.N), n.storedImages("y", y)}, nil)
 	}}
 }

@@ -26,7 +26,7 @@ import (
 // work is a prepared case.
 type work struct {
 	run    func() error
-	export func(dir string) error // called once, before the first run
+	export func(dir string) error // called once, before the first run; nil where nothing can be exported
 }
 
 func main() {
@@ -52,6 +52,9 @@ func serve(name, level string, threads int, export string) error {
 		return err
 	}
 	if export != "" {
+		if w.export == nil {
+			return fmt.Errorf("-export %s: gonum's product is compared with ours where that is exported", export)
+		}
 		if err := w.export(export); err != nil {
 			return err
 		}

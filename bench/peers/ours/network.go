@@ -2,10 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"emdiff/emdiff/learn"
 	"emdiff/emdiff/run"
@@ -71,19 +68,9 @@ func (n *network) times(count int) *nn.Tensor {
 	return nn.WrapVector(t, count)
 }
 
-// The files of an export.
-const (
-	networkFile = "network.json"
-	weightsFile = "weights.safetensors"
-	caseFile    = "case.safetensors"
-)
-
 // export writes the network and the tensors of a case. diffusers knows no pixel-unshuffle stem: its network is the one
 // between the two shuffles.
 func (n *network) export(dir string, tensors []nn.TensorSource, settings any) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	inner := n.Config
 	r := max(inner.Unshuffle, 1)
 	inner.Unshuffle, inner.ImageSize = 1, inner.ImageSize/r
@@ -96,30 +83,16 @@ func (n *network) export(dir string, tensors []nn.TensorSource, settings any) er
 	if err != nil {
 		return err
 	}
-	write := func(file string, write func(io.Writer) error) {
-		if err == nil {
-			err = run.WriteFile(filepath.Join(dir, file), write)
-		}
+	if err := write(dir, networkFile, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+		return err
 	}
-	write(networkFile, func(w io.Writer) error { _, err := w.Write(text); return err })
-	write(weightsFile, func(w io.Writer) error { return n.WriteWeights(w, nn.Weights, nil) })
-	write(caseFile, func(w io.Writer) error { return nn.WriteSafetensors(w, tensors, nil) })
-	if err != nil {
-		return fmt.Errorf("-export %s: %w", dir, err)
+	if err := write(dir, weightsFile, func(w io.Writer) error { return n.WriteWeights(w, nn.Weights, nil) }); err != nil {
+		return err
 	}
-	return nil
-}
-
-// stored is a tensor for a file, downloaded when it is written.
-func (n *network) stored(name string, b kernels.Buffer, shape ...int) nn.TensorSource {
-	return nn.TensorSource{Entry: nn.Entry{Name: name, Shape: shape}, Values: func() ([]float32, error) {
-		values := make([]float32, b.Len())
-		n.set.Download(values, b)
-		return values, n.set.Sync()
-	}}
+	return writeCase(dir, tensors)
 }
 
 // storedImages is stored for images.
 func (n *network) storedImages(name string, x *nn.Tensor) nn.TensorSource {
-	return n.stored(name, x.Buf, x.N, x.H, x.W, x.C)
+	return stored(n.set, name, x.Buf, x.N, x.H, x.W, x.C)
 }

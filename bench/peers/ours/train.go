@@ -36,7 +36,7 @@ func newTraining(n *network) work {
 	}
 	return work{run: run, export: func(dir string) error {
 		gradients()
-		tensors := []nn.TensorSource{n.storedImages("x", x), n.storedImages("target", target), n.stored("t", t.Buf, t.N), n.stored("loss", loss, x.N)}
+		tensors := []nn.TensorSource{n.storedImages("x", x), n.storedImages("target", target), stored(n.set, "t", t.Buf, t.N), stored(n.set, "loss", loss, x.N)}
 		for _, e := range n.Params.Entries() {
 			tensors = append(tensors, nn.TensorSource{Entry: nn.Entry{Name: "grad." + e.Name, Shape: e.Shape},
 				Values: func() ([]float32, error) { return n.Params.Download(nn.Grads, e.Name) }})

@@ -32,7 +32,8 @@ class Case:
 
     def __init__(self, folder, channels_last=False):
         self.tensors = load_file(pathlib.Path(folder, "case.safetensors"))
-        self.settings = json.loads(pathlib.Path(folder, "network.json").read_text())["case"]
+        network = pathlib.Path(folder, "network.json")  # a matrix product has none
+        self.settings = json.loads(network.read_text())["case"] if network.exists() else None
         self.format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __getitem__(self, name):

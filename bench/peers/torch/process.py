@@ -4,6 +4,10 @@ import json
 import subprocess
 
 
+class Ended(Exception):
+    """The process ended without an answer; why is on its standard error."""
+
+
 class Process:
     def __init__(self, command, environment):
         self.child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -24,7 +28,7 @@ class Process:
     def _answer(self):
         line = self.child.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.name} ended with code {self.child.wait()}")
+            raise Ended(f"{self.name} ended with code {self.child.wait()}")
         return json.loads(line)
 
     def __enter__(self):

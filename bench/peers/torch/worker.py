@@ -16,13 +16,11 @@ def resident_mb(field):
 
 
 def prepare(case, variant, folder, threads, level):
-    """Returns (run, error or None, version)."""
-    kind, _, of = case.partition("/")
+    """Returns (run, error, version)."""
     if variant in ("openblas", "numpy"):
         import blas
 
-        run, version = blas.openblas(int(of), threads) if variant == "openblas" else blas.numpy(int(of))
-        return run, None, version
+        return getattr(blas, variant)(folder, threads)
     import torch
 
     import onnx_runtime
@@ -33,15 +31,13 @@ def prepare(case, variant, folder, threads, level):
     version = f"PyTorch {torch.__version__} {torch.backends.cpu.get_cpu_capability()}"
     if level == "avx2":
         torch._inductor.config.cpp.simdlen = 256
-    if kind == "gemm":
-        return pytorch.gemm(int(of)), None, version
     warm = torch.nn.Conv2d(4, 4, 3)(torch.zeros(1, 4, 8, 8))  # libraries load before memory is looked at
     warm.sum().backward()
     prepare.before = resident_mb("VmRSS")
     if variant == "onnxruntime":
         run, error = onnx_runtime.forward(folder, threads)
         return run, error, f"ONNX Runtime {onnx_runtime.onnxruntime.__version__}"
-    run, error = getattr(pytorch, kind)(folder, variant)
+    run, error = getattr(pytorch, case.partition("/")[0])(folder, variant)
     return run, error, version
 
 
