@@ -35,7 +35,7 @@ fuzz: ## fuzz the readers of files, one after the other, for FUZZTIME (10m) each
 	for f in IDX CIFAR NPY Image Zip Tar; do $(GO) test -run '^$$' -fuzz "^Fuzz$$f\$$" -fuzztime $(FUZZTIME) ./emdiff/data || exit 1; done
 	$(GO) test -run '^$$' -fuzz '^FuzzReadSafetensors$$' -fuzztime $(FUZZTIME) ./nn
 
-include kernels/cuda/ptx.mk kernels/cuda/simt/simt.mk gpu/cudrv/cuda.mk
+include kernels/cuda/ptx.mk kernels/cuda/simt/simt.mk gpu/cudrv/cuda.mk bench/peers/torch/peers.mk
 
 coverage: ## statement coverage of the method and the network code
 	@mkdir -p bench/out
