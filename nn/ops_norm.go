@@ -62,7 +62,7 @@ func (t *Tape) Attention(qkv *Tensor, c, heads int) *Tensor {
 	}
 	y := t.NewTensor(qkv.N, qkv.H, qkv.W, c)
 	k := kernels.Attention{N: qkv.N, T: qkv.H * qkv.W, Heads: heads, HeadDim: c / heads,
-		Scale: float32(1 / math.Sqrt(float64(c/heads))), QKVStride: qkv.Stride}
+		Scale: float32(1 / math.Sqrt(float64(c/heads))), QKVStride: qkv.Stride, Precision: t.Precision}
 	split := func(b kernels.Buffer) (q, k, v kernels.Buffer) {
 		cut := func(i int) kernels.Buffer { return b.Slice(i*distance, (qkv.Rows()-1)*qkv.Stride+c) }
 		return cut(0), cut(1), cut(2)
