@@ -1,14 +1,17 @@
 // Attention, softmax(scale q k^T) v per image and head, and its gradients. The T x T matrix is never stored: the forward pass keeps the
 // log of every row's sum of exponentials (lse), from which the gradients recompute the weights.
 //
-// Ladder (thread instructions per multiply-add of the forward pass at 64 channels per head, counted by the emulator)
-//   naive  6.7 one block per query (forward, dq) or per key (dk, dv). It walks over the other tokens SLAB at a time, one dot product per
-//          thread, and then each thread gathers the slab's contribution to a few channels. The softmax is online: a running maximum and
-//          sum, by which what was gathered before is rescaled.
-//   tile64 1.9 one block per 64 queries (or keys). It walks over the other tokens 64 at a time: a 64 x 64 tile of scores in registers, 4 x 4
-//          per thread, from operands staged in shared memory; the tile of weights goes through shared memory and multiplies 64 channels
-//          (grid y) of the values. Every value fetched is used 64 times; no bank conflicts; narrow heads share the threads of a row among
-//          tokens. 128-bit accesses if channels and strides are multiples of four (tile64), scalar ones if not (any64).
+// Ladder (thread instructions per multiply-add of the forward pass of 128 tokens, counted by the emulator)
+//   naive    6.7 at 64 channels per head: one block per query (forward, dq) or per key (dk, dv). It walks over the other tokens SLAB at a
+//            time, one dot product per thread, and then each thread gathers the slab's contribution to a few channels. The softmax is
+//            online: a running maximum and sum, by which what was gathered before is rescaled.
+//   tile64   1.9 at 64: one block per 64 queries (or keys). It walks over the other tokens 64 at a time: a 64 x 64 tile of scores in
+//            registers, 4 x 4 per thread, from operands staged in shared memory; the tile of weights goes through shared memory and
+//            multiplies 64 channels of the values. Every value fetched is used 64 times; no bank conflicts; narrow heads share the threads
+//            of a row among tokens. 128-bit accesses if channels and strides are multiples of four (tile64), scalar ones if not (any64).
+//   tile256  1.5 at 256: the sums of all channels stay in registers, up to 256 of them, so that the scores of wide heads are computed once
+//            (any256: scalar accesses); by blocks of 64 channels each, they took 2.6 times the multiply-adds. More channels are more
+//            blocks (grid y).
 //
 // Sums run over the tokens in an order that depends on T alone.
 #include "attention.cuh"
@@ -166,7 +169,7 @@ template <int V> DEVICE void stage_across(float* tile, Side s, const Heads& p, i
   for (int pass = 0; pass < SIDE; pass += 16) {
     int k = pass + thread_x() % 4 * 4, c = from + k;
     float4 v = 0;
-    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + (i64)(s.first + token) * s.stride + c, p.dim - c);
+    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + ((s.first + token) * s.stride + c), p.dim - c);
     for (int e = 0; e < 4; e++) tile[staged(k + e, token)] = v[e];
   }
 }
@@ -181,8 +184,8 @@ struct Square {
 // each tile; reduce adds the splits at the end.
 struct Columns {
   int groups, channel, split;
-  METHOD Columns(const Heads& p, int from) : groups(1) {
-    while (groups < 16 && 4 * groups < p.dim - from) groups *= 2;
+  METHOD Columns(int channels) : groups(1) {
+    while (groups < 16 && 4 * groups < channels) groups *= 2;
     channel = tx() % groups * 4;
     split = tx() / groups;
   }
@@ -205,7 +208,7 @@ template <int V> DEVICE void stage_along(float* tile, Side s, const Heads& p, in
   for (int i = thread_x(); i < SIDE * columns.groups; i += TILED) {
     int token = i / columns.groups, k = i % columns.groups * 4, c = from + k;
     float4 v = 0;
-    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + (i64)(s.first + token) * s.stride + c, p.dim - c);
+    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + ((s.first + token) * s.stride + c), p.dim - c);
     store4(tile + columns.at(token) + k, v);
   }
 }
@@ -258,7 +261,7 @@ template <int V> DEVICE void put_rows(float* to, int stride, int first, const Sq
   int c = from + columns.channel;
   for (int r = 0; r < 4; r++) {
     int token = first + 4 * ty() + r;
-    if (token < p.t && c < p.dim && columns.split == 0) write4<V>(to + (i64)token * stride + c, scale * s.row[r], p.dim - c, 0);
+    if (token < p.t && c < p.dim && columns.split == 0) write4<V>(to + (token * stride + c), scale * s.row[r], p.dim - c, 0);
   }
 }
 
@@ -272,14 +275,15 @@ DEVICE float row_max(float v) {
   return v;
 }
 
-// Results is the rows of the block's result: GROUPS squares of 64 channels each, those that exist.
+// Results is the rows of the block's result: GROUPS squares of 64 channels each, those that exist. Of several, the last is as wide as the
+// others, whatever channels exist: how it would be shared takes registers that the gradient of keys does not have.
 template <int GROUPS> struct Results {
   Square group[GROUPS];
   METHOD Results() : group() {}
   template <class Visit> METHOD void each(const Heads& p, int from, const Visit& visit) {
 #pragma unroll
     for (int g = 0; g < GROUPS; g++) {
-      if (from + g * SIDE < p.dim) visit(group[g], from + g * SIDE, Columns(p, from + g * SIDE));
+      if (from + g * SIDE < p.dim) visit(group[g], from + g * SIDE, Columns(GROUPS > 1 ? SIDE : p.dim - from));
     }
   }
   // add is gather for all channels.

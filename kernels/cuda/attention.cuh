@@ -12,7 +12,7 @@ struct Heads {
 
 const int SIDE = 64;  // tokens and channels of a tile
 
-// Side is SIDE tokens of a tensor: where the image and head start, the stride, the first token.
+// Side is SIDE tokens of a tensor: where the image and head start, the stride, the first token. Offsets within an image are 32 bits wide.
 struct Side {
   const float* base;
   int stride, first;
