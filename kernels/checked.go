@@ -130,6 +130,7 @@ func (s *checked) GroupNormGrad(dx, dgamma, dbeta, dscaleShift, dy, x, gamma, be
 func (s *checked) Attention(o, q, k, v, lse Buffer, p Attention) {
 	const op = "Attention"
 	valid(op, p)
+	s.supported(op, p.Precision)
 	n := span(p.N*p.T, p.Channels(), p.QKVStride)
 	need(op, "q", q, F32, n)
 	need(op, "k", k, F32, n)
@@ -142,6 +143,7 @@ func (s *checked) Attention(o, q, k, v, lse Buffer, p Attention) {
 func (s *checked) AttentionGrad(dq, dk, dv, do, q, k, v, o, lse Buffer, p Attention) {
 	const op = "AttentionGrad"
 	valid(op, p)
+	s.supported(op, p.Precision)
 	n := span(p.N*p.T, p.Channels(), p.QKVStride)
 	for _, a := range []struct {
 		name string

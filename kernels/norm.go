@@ -48,6 +48,9 @@ type Attention struct {
 	N, T, Heads, HeadDim int
 	Scale                float32 // usually 1/sqrt(HeadDim)
 	QKVStride, OStride   int     // floats per token of q, k, v (and their gradients) and of o (do); 0 = contiguous
+	// Precision of the products: of q k^T, of the weights with v, and those of the gradient. Softmax and its sums are float32; the
+	// gradient takes do as rounded everywhere, so that a weight of 1 cancels in the cotangent of its score.
+	Precision Precision
 }
 
 // Channels is Heads*HeadDim.

@@ -68,7 +68,7 @@ func (t *Tape) Attention(qkv *Tensor, c, heads int) *Tensor {
 	}
 	y := t.NewTensor(qkv.N, qkv.H, qkv.W, c)
 	k := kernels.Attention{N: qkv.N, T: qkv.H * qkv.W, Heads: heads, HeadDim: c / heads,
-		Scale: float32(1 / math.Sqrt(float64(c/heads))), QKVStride: qkv.Stride}
+		Scale: float32(1 / math.Sqrt(float64(c/heads))), QKVStride: qkv.Stride, Precision: t.Precision}
 	op := state[attentionOp](t)
 	lse := t.NewTensor(qkv.N, heads, 1, k.T)
 	*op = attentionOp{y: y, qkv: qkv, lse: lse, k: k, parts: op.parts}

@@ -47,7 +47,7 @@ func ParseCheckpoint(name string) (c Checkpoint, ok bool) {
 // reverse. Its tensors live in an arena until Reset. Ops write new tensors and never change their arguments (Dropout is the
 // exception). A tape belongs to one goroutine, as its Set does.
 type Tape struct {
-	// Precision of the products of convolutions and linear layers.
+	// Precision of the products of convolutions, linear layers and attention.
 	Precision kernels.Precision
 	// UseEMA runs forward passes with the moving average of the weights instead of the weights.
 	UseEMA bool

@@ -49,9 +49,8 @@ func TestTheEmulatedGPUFulfilsTheContract(t *testing.T) {
 // rungs is those that the table does not choose at the sizes of the suite, and the ops that have them; naive, which all have, apart.
 func rungs() map[string][]string {
 	products := []string{"Conv2D", "Conv2DInputGrad", "Conv2DWeightGrad", "Linear", "LinearInputGrad", "LinearWeightGrad"}
-	return map[string][]string{
-		"any64": append([]string{"Attention", "AttentionGrad"}, products...), "tile128": products, "anytensor": products, "tensor3": products,
-	}
+	all := append([]string{"Attention", "AttentionGrad"}, products...)
+	return map[string][]string{"any64": all, "tile128": products, "anytensor": all, "tensor3": all}
 }
 
 func TestEveryRungFulfilsTheContract(t *testing.T) {

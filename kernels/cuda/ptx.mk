@@ -9,7 +9,7 @@ PTX_FLAGS := -x cuda --cuda-device-only -S -nocudainc -nocudalib -O3 -std=c++17 
 PTX_FLAGS_sm70 := --cuda-gpu-arch=sm_70 --cuda-feature=+ptx70
 PTX_FLAGS_sm80 := --cuda-gpu-arch=sm_80 --cuda-feature=+ptx70
 PTX_SOURCES_sm70 := attention conv elementwise images layout matmul norm optim physics random
-PTX_SOURCES_sm80 := convtensor matmultensor
+PTX_SOURCES_sm80 := attentiontensor convtensor matmultensor
 
 .PHONY: ptx ptx-check
 ptx: ## rebuild kernels/cuda/ptx from the CUDA sources (clang-19)
