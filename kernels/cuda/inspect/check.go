@@ -29,6 +29,8 @@ var sweeps = []sweep{
 	{rung: "naive", limit: 4e6},
 	{rung: "any64", ops: append([]string{"Attention", "AttentionGrad"}, products...), limit: 2e6},
 	{rung: "tile128", ops: products, limit: 2e6},
+	{rung: "tile32", ops: products, limit: 2e6},
+	{rung: "tensorfew", ops: products, limit: 2e6},
 	{rung: "anytensor", ops: products, limit: 2e6},
 	{rung: "tensor3", ops: products, limit: 2e6},
 }
