@@ -48,9 +48,9 @@ KERNEL(THREADS) conv2d_inputgrad_f32_naive(float* dx, const float* dy, const flo
   float z = 0;
   for (int a = 0; a < kh; a++) {
     for (int b = 0; b < kw; b++) {
-      int pixel = ToOutput::pixel(p, q, a, b);
-      if (pixel < 0) continue;
-      const float *u = dy + (i64)pixel * ys, *v = weights + ((i64)(a * kw + b) * cin + c) * cout;
+      int i = (q.i - a) / stride, j = (q.j - b) / stride;
+      if (i * stride != q.i - a || j * stride != q.j - b || i < 0 || i >= oh || j < 0 || j >= ow) continue;
+      const float *u = dy + (i64)((q.n * oh + i) * ow + j) * ys, *v = weights + ((i64)(a * kw + b) * cin + c) * cout;
       for (int o = 0; o < cout; o++) z = fma(u[o], v[o], z);
     }
   }
@@ -82,39 +82,49 @@ KERNEL(THREADS) conv2d_weightgrad_f32_reduce(float* dw, const float* parts, int 
 
 // Tiled rungs.
 
-// Steps of the tile engine over a depth.
-template <int Q> DEVICE int steps(int depth) { return (depth + Tile<Q>::DEPTH - 1) / Tile<Q>::DEPTH; }
-
-template <int Q, int VX, int VY> DEVICE void forward(float* y, const float* x, const float* w, const Conv& p, const Epilogue& epilogue) {
-  multiply<Q>(Im2Col<AlongK<Q>, VX, ToInput>(p, x), Weights<AlongI<Q>, VY>(p, w), steps<Q>(p.kh * p.kw * p.cin), ForwardOutput<VY>{y, p, epilogue});
+template <int W, int VX, int VY> DEVICE void forward(float* y, const float* x, const float* w, const Conv& p, const Epilogue& epilogue) {
+  tiles<W>(p.pixels, p.cout, [&](auto shape, float* a_tile, float* b_tile, int row, int column) __attribute__((always_inline)) {
+    typedef decltype(shape) S;
+    multiply<S>(a_tile, b_tile, Im2Col<AlongK<typename S::A>, VX, ToInput>(p, x, row), Weights<AlongI<typename S::B>, VY>(p, w, column),
+                p.kh * p.kw * p.cin, row, column, ForwardOutput<VY>{y, p, epilogue});
+  });
 }
 
-template <int Q, int VX, int VY> DEVICE void inputgrad(float* dx, const float* dy, const float* w, const Conv& p, int accumulate) {
-  multiply<Q>(Im2Col<AlongK<Q>, VY, ToOutput>(p, dy), WeightsByOutput<AlongK<Q>, VY>(p, w), steps<Q>(p.kh * p.kw * p.cout),
-              InputGradOutput<VX>{dx, p, accumulate});
+template <int W, int VX, int VY> DEVICE void inputgrad(float* dx, const float* dy, const float* w, const Conv& p, int accumulate) {
+  Phase phase(p, 1024 / W);
+  tiles<W>(phase.p.pixels, p.cin, [&](auto shape, float* a_tile, float* b_tile, int row, int column) __attribute__((always_inline)) {
+    typedef decltype(shape) S;
+    multiply<S>(a_tile, b_tile, Im2Col<AlongK<typename S::A>, VY, ToOutput>(phase.p, dy, row),
+                WeightsByOutput<AlongK<typename S::B>, VY>(p, phase, w, column), phase.depth(), row, column,
+                InputGradOutput<VX>{dx, p, phase, accumulate});
+  });
 }
 
-template <int Q, int VX, int VY> DEVICE void weightgrad(float* dw, const float* x, const float* dy, const Conv& p, int length, int accumulate) {
+template <int W, int VX, int VY> DEVICE void weightgrad(float* dw, const float* x, const float* dy, const Conv& p, int length, int accumulate) {
   Chunk chunk(p, length);
-  multiply<Q>(Patches<AlongI<Q>, VX>(p, x, chunk), Cotangents<AlongI<Q>, VY>(p, dy, chunk), steps<Q>(chunk.last - chunk.first),
-              WeightGradOutput<VY>{dw, p, accumulate});
+  tiles<W>(p.kh * p.kw * p.cin, p.cout, [&](auto shape, float* a_tile, float* b_tile, int row, int column) __attribute__((always_inline)) {
+    typedef decltype(shape) S;
+    multiply<S>(a_tile, b_tile, Patches<AlongI<typename S::A>, VX>(p, x, chunk, row), Cotangents<AlongI<typename S::B>, VY>(p, dy, chunk, column),
+                chunk.last - chunk.first, row, column, WeightGradOutput<VY>{dw, p, accumulate});
+  });
 }
 
-// Grid: tiles of rows on x, tiles of columns on y, chunks of output pixels on z.
-#define RUNG(variant, Q, VX, VY)                                                                                                                      \
-  KERNEL(THREADS) conv2d_forward_f32_##variant(float* y, const float* x, const float* weights, CONV_PARAMS, EPILOGUE_PARAMS) {                    \
-    forward<Q, VX, VY>(y, x, weights, CONV, EPILOGUE);                                                                                                  \
-  }                                                                                                                                                \
-  KERNEL(THREADS) conv2d_inputgrad_f32_##variant(float* dx, const float* dy, const float* weights, CONV_PARAMS, int accumulate) {                 \
-    inputgrad<Q, VX, VY>(dx, dy, weights, CONV, accumulate);                                                                                            \
-  }                                                                                                                                                \
-  KERNEL(THREADS) conv2d_weightgrad_f32_##variant(float* dw, const float* x, const float* dy, CONV_PARAMS, int chunk, int accumulate) {           \
-    weightgrad<Q, VX, VY>(dw, x, dy, CONV, chunk, accumulate);                                                                                          \
+// Grid: tiles of rows on x, tiles of columns on y; on z the phases of the input gradient, the chunks of output pixels of the weight gradient.
+#define RUNG(variant, W, VX, VY)                                                                                                     \
+  KERNEL(THREADS) conv2d_forward_f32_##variant(float* y, const float* x, const float* weights, CONV_PARAMS, EPILOGUE_PARAMS) {      \
+    forward<W, VX, VY>(y, x, weights, CONV, EPILOGUE);                                                                               \
+  }                                                                                                                                  \
+  KERNEL(THREADS) conv2d_inputgrad_f32_##variant(float* dx, const float* dy, const float* weights, CONV_PARAMS, int accumulate) {   \
+    inputgrad<W, VX, VY>(dx, dy, weights, CONV, accumulate);                                                                         \
+  }                                                                                                                                  \
+  KERNEL(THREADS) conv2d_weightgrad_f32_##variant(float* dw, const float* x, const float* dy, CONV_PARAMS, int chunk, int accumulate) { \
+    weightgrad<W, VX, VY>(dw, x, dy, CONV, chunk, accumulate);                                                                       \
   }
 
 // VX and VY: floats per access to the channels of x and of y.
-RUNG(any64, 1, 1, 1)
-RUNG(x64, 1, 4, 1)
-RUNG(y64, 1, 1, 4)
-RUNG(tile64, 1, 4, 4)
-RUNG(tile128, 2, 4, 4)
+RUNG(any64, 64, 1, 1)
+RUNG(x64, 64, 4, 1)
+RUNG(y64, 64, 1, 4)
+RUNG(tile64, 64, 4, 4)
+RUNG(tile32, 32, 4, 4)
+RUNG(tile128, 128, 4, 4)

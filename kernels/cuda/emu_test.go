@@ -50,7 +50,7 @@ func TestTheEmulatedGPUFulfilsTheContract(t *testing.T) {
 func rungs() map[string][]string {
 	products := []string{"Conv2D", "Conv2DInputGrad", "Conv2DWeightGrad", "Linear", "LinearInputGrad", "LinearWeightGrad"}
 	all := append([]string{"Attention", "AttentionGrad"}, products...)
-	return map[string][]string{"any64": all, "tile128": products, "anytensor": all, "tensor3": all}
+	return map[string][]string{"any64": all, "tile128": products, "tile32": products, "tensorfew": products, "anytensor": all, "tensor3": all}
 }
 
 func TestEveryRungFulfilsTheContract(t *testing.T) {
@@ -72,7 +72,7 @@ func FuzzOps(f *testing.F) {
 func TestTheRungsOfAProductAgreeBitForBit(t *testing.T) {
 	table, others := open(t, cuda.Options{}), []kernels.Set{}
 	defer table.Close()
-	for _, rung := range []string{"naive", "tile128", "anytensor"} {
+	for _, rung := range []string{"naive", "tile128", "tile32", "tensorfew", "anytensor"} {
 		s := open(t, cuda.Options{Rung: rung})
 		defer s.Close()
 		others = append(others, s)

@@ -80,6 +80,7 @@ DEVICE int reflect(int i, int n) {
 }
 
 struct Line {
+  static const bool REFLECTS = true;  // a position beyond the edge stands for one within
   // along is sum over a of taps[a] source(reflect(i + a - h)).
   template <class Source> static METHOD float along(const float* taps, int h, int i, int n, Source source) {
     float sum = 0;
@@ -89,6 +90,7 @@ struct Line {
 };
 
 struct AdjointLine {
+  static const bool REFLECTS = false;
   // along gathers from every position whose window reached i directly, or reflected at the first or the last pixel. All of them lie within
   // h of i, like those of Line.
   template <class Source> static METHOD float along(const float* taps, int h, int i, int n, Source source) {
@@ -113,25 +115,39 @@ template <class Axis> DEVICE void blur_naive(float* y, const float* x, const flo
   });
 }
 
-const int TILE = 16, MAX_TAPS = 17, SIDE = TILE + MAX_TAPS - 1, CHANNELS = 4;
+const int TILE = 16, MAX_TAPS = 17, SIDE = TILE + MAX_TAPS - 1, CHANNELS = 4, PITCH = SIDE * CHANNELS;
 
 // Block: one tile (tiles of a row of tiles on x), up to CHANNELS channels, one image. K <= MAX_TAPS. Channels stay the fastest index, so that
-// an image of few channels is read in whole rows.
+// an image of few channels is read in whole rows. A row of the
+// tile with its halo begins where a row without would, in terms of banks, so that a warp that has the end of a row and the begin of the next
+// meets 32 of them; Line's halo beyond the image is filled by reflection for the same reason.
 template <class Axis> DEVICE void blur_shared(float* y, const float* x, const float* taps, int h, int w, int c, int k, int tiles_w) {
-  __shared__ float input[SIDE * SIDE * CHANNELS], rows[SIDE * TILE * CHANNELS], weights[MAX_TAPS];
+  __shared__ float input[SIDE * PITCH], rows[SIDE * TILE * CHANNELS], weights[MAX_TAPS];
   int half = k / 2, side = TILE + 2 * half, first = block_y() * CHANNELS, channels = min(CHANNELS, c - first);
   int top = block_x() / tiles_w * TILE, left = block_x() % tiles_w * TILE;
+  int row_floats = side * channels, pitch = row_floats + ((TILE - side) * channels & 31);
   i64 image = (i64)block_z() * h * w * c + first;
   if (thread_x() < k) weights[thread_x()] = taps[thread_x()];
   for (int i = thread_x(); i < side * side * channels; i += THREADS) {
-    int pixel = i / channels, r = top - half + pixel / side, s = left - half + pixel % side;
-    if (r >= 0 && r < h && s >= 0 && s < w) input[i] = x[image + (i64)(r * w + s) * c + i % channels];
+    int u = i / row_floats, v = i - u * row_floats, r = top - half + u, s = left - half + v / channels;
+    if (r >= 0 && r < h && s >= 0 && s < w) input[u * pitch + v] = x[image + (i64)(r * w + s) * c + v % channels];
   }
   barrier();
+  if (Axis::REFLECTS) {
+    int lane = thread_x() % WARP, channel = lane % channels;
+    for (int u = thread_x() / WARP; u < side; u += THREADS / WARP) {
+      int r = top - half + u, before = lane / channels - half, after = w + lane / channels;  // columns
+      float* line = input + u * pitch + (half - left) * channels + channel;
+      if (r < 0 || r >= h || lane >= half * channels) continue;
+      if (left == 0) line[before * channels] = line[-before * channels];
+      if (after < left + TILE + half) line[after * channels] = line[(2 * (w - 1) - after) * channels];
+    }
+    barrier();
+  }
   for (int i = thread_x(); i < side * TILE * channels; i += THREADS) {
     int pixel = i / channels, channel = i % channels, r = pixel / TILE, row = top - half + r, column = left + pixel % TILE;
     if (row >= 0 && row < h && column < w)
-      rows[i] = Axis::along(weights, half, column, w, [&](int s) { return input[(r * side + s - left + half) * channels + channel]; });
+      rows[i] = Axis::along(weights, half, column, w, [&](int s) { return input[r * pitch + (s - left + half) * channels + channel]; });
   }
   barrier();
   for (int i = thread_x(); i < TILE * TILE * channels; i += THREADS) {

@@ -31,6 +31,8 @@ var sweeps = []sweep{
 	{rung: "naive", limit: 4e6},
 	{rung: "any64", ops: withAttention, limit: 2e6},
 	{rung: "tile128", ops: products, limit: 2e6},
+	{rung: "tile32", ops: products, limit: 2e6},
+	{rung: "tensorfew", ops: products, limit: 2e6},
 	{rung: "anytensor", ops: withAttention, limit: 2e6},
 	{rung: "tensor3", ops: withAttention, limit: 2e6},
 }
