@@ -29,6 +29,11 @@ func (c countCommand) Run() error {
 	if c.Images < 1 {
 		return fmt.Errorf("--images %d must be at least 1", c.Images)
 	}
+	counter, err := inspect.NewPassCounter()
+	if err != nil {
+		return err
+	}
+	defer counter.Close()
 	var counts []inspect.PassCount
 	for _, net := range c.Nets {
 		settings, err := passSettings(net)
@@ -37,7 +42,7 @@ func (c countCommand) Run() error {
 		}
 		for _, precision := range c.Precision {
 			for _, pass := range c.Passes {
-				count, err := countPass(settings, pass, precision, c.Images)
+				count, err := countPass(counter, settings, pass, precision, c.Images)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", net, pass, err)
 				}
@@ -74,7 +79,7 @@ func passSettings(net string) (run.Settings, error) {
 // Rounds that are traced: what the last does more than those before is the pass.
 const rounds = 3
 
-func countPass(s run.Settings, pass, precision string, images int) (inspect.PassCount, error) {
+func countPass(counter *inspect.PassCounter, s run.Settings, pass, precision string, images int) (inspect.PassCount, error) {
 	p, err := parsePrecision(precision)
 	if err != nil {
 		return inspect.PassCount{}, err
@@ -90,7 +95,7 @@ func countPass(s run.Settings, pass, precision string, images int) (inspect.Pass
 		}
 		return inspect.Difference(calls[0], calls[1]), nil
 	}
-	count, err := inspect.CountPass(images, trace)
+	count, err := counter.Count(images, trace)
 	count.Pass, count.Precision = pass, precision
 	return count, err
 }

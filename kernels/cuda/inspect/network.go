@@ -106,32 +106,47 @@ func Difference(short, long []kerneltest.Case) (extra []kerneltest.Case) {
 	return extra
 }
 
-// CountPass counts a pass on the emulator: every call once, times how often it is made. Calls that would take long run on two smaller
-// batches, on whose difference the rest of the images are exact multiples.
-func CountPass(images int, trace Trace) (p PassCount, err error) {
-	p.Images = images
+// PassCounter counts passes on the emulator; what one of them has counted another need not run again.
+type PassCounter struct {
+	*bench
+	counted map[string]CallCount // by case and batch
+	// Calls of more arithmetic than this are run on fewer images, if they can be.
+	long float64
+}
+
+// NewPassCounter opens the emulator.
+func NewPassCounter() (*PassCounter, error) {
 	b, err := Device{}.bench(cuda.Options{})
+	const longCall = 1e8
+	return &PassCounter{b, map[string]CallCount{}, longCall}, err
+}
+
+// Close closes the emulator.
+func (n *PassCounter) Close() error { return n.close() }
+
+// Count counts a pass: every call once, times how often it is made. Calls that would take long run on two smaller batches, on whose
+// difference the rest of the images are exact multiples.
+func (n *PassCounter) Count(images int, trace Trace) (p PassCount, err error) {
+	p.Images = images
+	t := traces{images, n.long, trace, map[int][]kerneltest.Case{}}
+	calls, err := t.at(images)
 	if err != nil {
 		return p, err
 	}
-	defer b.close()
-	n := counter{bench: b, images: images, trace: trace, traces: map[int][]kerneltest.Case{}}
-	calls, err := n.at(images)
-	if err != nil {
-		return p, err
-	}
-	first := map[string]int{} // index into p.Calls
+	at := map[string]int{} // index into p.Calls
 	for i, c := range calls {
-		if k, ok := first[c.String()]; ok {
+		key := fmt.Sprint(images, " ", c)
+		if k, ok := at[key]; ok {
 			p.Calls[k].Calls++
 			continue
 		}
-		count, err := n.count(i)
-		if err != nil {
-			return p, fmt.Errorf("%s: %w", shapeOf(c), err)
+		if _, ok := n.counted[key]; !ok {
+			if n.counted[key], err = n.count(t, i); err != nil {
+				return p, fmt.Errorf("%s: %w", shapeOf(c), err)
+			}
 		}
-		first[c.String()] = len(p.Calls)
-		p.Calls = append(p.Calls, count)
+		at[key] = len(p.Calls)
+		p.Calls = append(p.Calls, n.counted[key])
 	}
 	for _, c := range p.Calls {
 		p.Total.add(c.Prediction, c.Calls)
@@ -140,32 +155,29 @@ func CountPass(images int, trace Trace) (p PassCount, err error) {
 	return p, nil
 }
 
-// counter counts the calls of a trace.
-type counter struct {
-	*bench
+// traces are those of a pass for some numbers of images.
+type traces struct {
 	images int
+	long   float64 // of PassCounter
 	trace  Trace
-	traces map[int][]kerneltest.Case
+	of     map[int][]kerneltest.Case
 }
 
-func (n *counter) at(images int) ([]kerneltest.Case, error) {
-	if calls, ok := n.traces[images]; ok {
+func (t traces) at(images int) ([]kerneltest.Case, error) {
+	if calls, ok := t.of[images]; ok {
 		return calls, nil
 	}
-	calls, err := n.trace(images)
-	n.traces[images] = calls
+	calls, err := t.trace(images)
+	t.of[images] = calls
 	return calls, err
 }
 
-// Calls of more arithmetic than this are run on fewer images, if they can be; the flat arrays of the optimiser on fewer values.
-const longCall, longArray = 1e8, 8 << 20
-
 // count runs call i.
-func (n *counter) count(i int) (CallCount, error) {
-	c := n.traces[n.images][i]
+func (n *PassCounter) count(t traces, i int) (CallCount, error) {
+	c := t.of[t.images][i]
 	cost := c.Cost()
 	call := CallCount{Calls: 1, Without: c.Without, CaseCount: CaseCount{Shape: shapeOf(c), CostFLOPs: cost.FLOPs, CostBytes: cost.Bytes}}
-	cases, periods, err := n.smaller(i, &call)
+	cases, periods, err := t.smaller(i, &call)
 	if err != nil {
 		return call, err
 	}
@@ -197,44 +209,47 @@ func (n *counter) count(i int) (CallCount, error) {
 }
 
 // smaller returns call i alone, or on two smaller batches that are a period apart, and how many periods the whole is beyond the first.
-func (n *counter) smaller(i int, call *CallCount) (cases []kerneltest.Case, periods int, err error) {
-	c := n.traces[n.images][i]
+func (t traces) smaller(i int, call *CallCount) (cases []kerneltest.Case, periods int, err error) {
+	c := t.of[t.images][i]
 	if short, long, periods := shortened(c); periods > 0 {
-		call.CountedImages = []int{n.images}
+		call.CountedImages = []int{t.images}
 		return []kerneltest.Case{short, long}, periods, nil
 	}
-	period := n.period(c)
-	if c.Cost().FLOPs < longCall || period == 0 || n.images <= 2*period {
-		call.CountedImages = []int{n.images}
+	period := t.period(c)
+	if c.Cost().FLOPs < t.long || period == 0 || t.images <= 2*period {
+		call.CountedImages = []int{t.images}
 		return []kerneltest.Case{c}, 0, nil
 	}
-	few := period + n.images%period
+	few := period + t.images%period
 	call.CountedImages = []int{few, few + period}
 	for _, images := range call.CountedImages {
-		calls, err := n.at(images)
+		calls, err := t.at(images)
 		if err != nil {
 			return nil, 0, err
 		}
-		if len(calls) != len(n.traces[n.images]) || calls[i].Op != c.Op {
-			return nil, 0, fmt.Errorf("other calls are made for %d images than for %d", images, n.images)
+		if len(calls) != len(t.of[t.images]) || calls[i].Op != c.Op {
+			return nil, 0, fmt.Errorf("other calls are made for %d images than for %d", images, t.images)
 		}
 		cases = append(cases, calls[i])
 	}
-	return cases, (n.images - few) / period, nil
+	return cases, (t.images - few) / period, nil
 }
 
+// rowThreads is a multiple of the threads of the blocks that have one for each row of scores.
+const rowThreads = 256
+
 // period is over how many images the work of a call repeats itself; 0 where nothing is known.
-func (n *counter) period(c kerneltest.Case) int {
-	if strings.HasPrefix(c.Op, "Attention") {
-		return 1 // no block serves two images
+func (t traces) period(c kerneltest.Case) int {
+	if a, ok := c.Params.(kernels.Attention); ok {
+		return rowThreads / gcd(rowThreads, a.T*a.Heads) // no other block serves two images
 	}
 	op, p, ok := convOf(c)
 	if !ok {
 		return 0
 	}
 	repeat := cuda.Repeat(op, p)
-	common := gcd(repeat, gcd(p.N*p.H*p.W, p.N*p.OutH()*p.OutW())/n.images)
-	if common == 0 || p.N%n.images != 0 {
+	common := gcd(repeat, gcd(p.N*p.H*p.W, p.N*p.OutH()*p.OutW())/t.images)
+	if common == 0 || p.N%t.images != 0 {
 		return 0
 	}
 	return repeat / common
@@ -284,8 +299,8 @@ func shortened(c kerneltest.Case) (short, long kerneltest.Case, periods int) {
 	case kernels.GradNorm:
 		length = p.Len
 	}
-	const period = longArray / 2
-	if length <= longArray {
+	const period = 4 << 20 // a multiple of what the blocks that add up a gradient make of it
+	if length <= 2*period {
 		return c, c, 0
 	}
 	few := period + length%period
