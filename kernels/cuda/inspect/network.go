@@ -182,6 +182,7 @@ func (n *PassCounter) count(t traces, i int) (CallCount, error) {
 		return call, err
 	}
 	rung := ""
+	cuda.SetRung(n.set, rung)
 	if op, conv, ok := convOf(c); ok { // that of the whole batch
 		_, rung = cuda.Rungs(n.set, op, conv)
 	}

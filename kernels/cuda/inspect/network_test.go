@@ -61,6 +61,23 @@ func TestWhatIsExtrapolatedIsExact(t *testing.T) {
 	}
 }
 
+// The rung that one call is held to must not stay for the next.
+func TestEveryCallRunsOnTheRungThatItWouldTake(t *testing.T) {
+	conv := func(n int) kerneltest.Case {
+		p := kernels.Conv{N: n, H: 16, W: 16, Cin: 4, Cout: 96, KH: 1, KW: 1, Stride: 1}
+		return kerneltest.Case{Op: "Conv2D", Params: kerneltest.Conv2D{Conv: p}, Without: []string{"Bias", "ImageBias", "Residual"}}
+	}
+	calls := []kerneltest.Case{conv(1), conv(8), conv(2)}
+	p, err := passCounter(t).Count(1, func(int) ([]kerneltest.Case, error) { return calls, nil })
+	require.NoError(t, err)
+	for i, c := range calls {
+		alone, err := countCase(c)
+		require.NoError(t, err)
+		assert.Equal(t, alone, p.Calls[i].Launches)
+	}
+	assert.NotEqual(t, p.Calls[0].Launches[0].Kernel, p.Calls[1].Launches[0].Kernel, "a case in which it would show")
+}
+
 func TestLongArraysOfTheOptimiserAreExtrapolatedExactly(t *testing.T) {
 	c := kerneltest.Case{Op: "GradNorm", Params: kernels.GradNorm{Len: 13<<20 + 77, MaxNorm: 1}}
 	got, err := passCounter(t).Count(1, func(int) ([]kerneltest.Case, error) { return []kerneltest.Case{c}, nil })
