@@ -15,12 +15,16 @@ type countCommand struct {
 	Passes    []string `name:"pass" sep:"," enum:"forward,train,pmc" default:"forward,train,pmc" help:"What to count of them: forward, train (a training step) or pmc (a step of the sampler)."`
 	Precision []string `sep:"," placeholder:"f32,tf32,bf16" default:"f32" help:"Precision of their layers."`
 	Images    int      `default:"16" help:"Images of a batch of theirs."`
+	Markdown  bool     `help:"Print Markdown: the totals of the passes, and the kernels that take a hundredth of them or more."`
 	ByShape   bool     `name:"by-shape" help:"A line per shape, not per kernel."`
 	Shapes    []string `arg:"" optional:"" name:"shape" sep:"none" help:"Ops and shapes, for example Conv2D:N=1,H=32,W=32,Cin=64,Cout=64,Precision=tf32. Default: layers of a U-Net."`
 }
 
 func (c countCommand) Run() error {
 	if len(c.Nets) == 0 {
+		if c.Markdown || c.ByShape {
+			return fmt.Errorf("--markdown and --by-shape are for passes of networks: add --net NAME")
+		}
 		return inspect.Count(os.Stdout, c.Shapes, c.JSON)
 	}
 	if len(c.Shapes) > 0 {
@@ -48,7 +52,7 @@ func (c countCommand) Run() error {
 				}
 				count.Network = net
 				counts = append(counts, count)
-				if !c.JSON {
+				if !c.JSON && !c.Markdown {
 					if err := inspect.PrintPass(os.Stdout, count, c.ByShape); err != nil {
 						return err
 					}
@@ -56,8 +60,11 @@ func (c countCommand) Run() error {
 			}
 		}
 	}
-	if c.JSON {
+	switch {
+	case c.JSON:
 		return inspect.WriteJSON(os.Stdout, counts)
+	case c.Markdown:
+		return inspect.PrintMarkdown(os.Stdout, counts)
 	}
 	return nil
 }

@@ -357,6 +357,29 @@ func PrintPass(out io.Writer, p PassCount, shapes bool) error {
 	return t.Flush()
 }
 
+// PrintMarkdown prints the totals of the passes, and for each what its kernels do that take a hundredth of its time or more.
+func PrintMarkdown(out io.Writer, passes []PassCount) error {
+	fmt.Fprintln(out, "| network | pass | layers | images | launches | G instr. | GFLOP | of cost | roofline, us | without caches | to issue |\n|---|---|---|---|---|---|---|---|---|---|---|")
+	for _, p := range passes {
+		s := sum(p.Calls)
+		fmt.Fprintf(out, "| %s | %s | %s | %d | %d | %.1f | %.1f | %s | %.0f | %.0f | %.0f |\n", p.Network, p.Pass, p.Precision, p.Images, p.Launches,
+			s.instructions/1e9, s.flops/1e9, ratio(s.flops, s.costFLOPs), p.Total.Roof, p.Total.Uncached, p.Total.Issue)
+	}
+	for _, p := range passes {
+		fmt.Fprintf(out, "\n%s, %s, %s:\n\n| kernels | calls | FLOPs of cost | bytes of cost | sectors per load | per store | bank conflicts | roofline, us |\n"+
+			"|---|---|---|---|---|---|---|---|\n", p.Network, p.Pass, p.Precision)
+		for _, g := range groups(p.Calls) {
+			s := sum(g)
+			if s.Prediction.Roof < p.Total.Roof/100 {
+				break
+			}
+			fmt.Fprintf(out, "| %s | %d | %s | %s | %s | %s | %d | %.0f |\n", kernelsOf(g[0]), s.calls, ratio(s.flops, s.costFLOPs), ratio(32*s.sectors, s.costBytes),
+				ratio(s.loadSectors, s.loads), ratio(s.storeSectors, s.stores), s.conflicts, s.Prediction.Roof)
+		}
+	}
+	return nil
+}
+
 func without(names []string) string {
 	if len(names) == 0 {
 		return ""
