@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"emdiff/kernels"
 	"emdiff/kernels/kerneltest"
 	"emdiff/nn"
 )
@@ -46,4 +47,28 @@ func TestPassesAreTheWorkOfARun(t *testing.T) {
 	assert.EqualError(t, c.Pass(r.Set(), "nap", 1, 1), `there is no pass "nap": choose from forward, train, pmc`)
 	c.Network = nn.UNetConfig{}
 	assert.Error(t, c.Pass(r.Set(), "forward", 1, 1))
+}
+
+// transfers counts the values that cross between host and device.
+type transfers struct {
+	kernels.Set
+	up, down int
+}
+
+func (s *transfers) Upload(dst kernels.Buffer, src []float32)   { s.up += len(src) }
+func (s *transfers) UploadInts(dst kernels.Buffer, src []int32) { s.up += len(src) }
+func (s *transfers) Download(dst []float32, src kernels.Buffer) { s.down += len(dst) }
+
+func TestNoTensorLeavesTheDeviceDuringAStep(t *testing.T) {
+	c := tiny()
+	for kind, most := range map[string]int{"forward": 0, "train": 9 * kernels.AlignUp(2), "pmc": 0} { // the coefficients of a batch's noise levels
+		var count [2]transfers
+		for i := range count {
+			var r kerneltest.Recorder
+			count[i].Set = r.Set()
+			require.NoError(t, c.Pass(&count[i], kind, 2, 2+i))
+		}
+		assert.Zero(t, count[1].down, kind)
+		assert.LessOrEqual(t, count[1].up-count[0].up, most, kind)
+	}
 }
