@@ -30,6 +30,8 @@ func TestTheCommandRuns(t *testing.T) {
 		{[]string{"check", "Fill"}, "fill_forward_f32_vec4"},
 		{[]string{"count", "Fill:Len=64", "Copy:Len=8,Accumulate=true"}, "Copy:Len=8,Accumulate=true  (at least"},
 		{[]string{"count", "--json", "Fill:Len=64"}, `"shape": "Fill:Len=64"`},
+		{[]string{"count", "--net", "emu-tiny", "--images", "1", "--pass", "forward,pmc"}, "emu-tiny, pmc, f32, 1 images"},
+		{[]string{"count", "--net", "emu-tiny", "--images", "1", "--pass", "forward", "--precision", "bf16", "--markdown"}, "| emu-tiny | forward | bf16 |"},
 		{[]string{"run", "Fill", "--shape", "Len=64"}, "Fill:Len=64 on PTX emulator: correct"},
 		{[]string{"run", "--json", "fill_forward_f32_naive"}, `"unit": "thread instructions"`},
 		{[]string{"tune", "--preset", "emu-tiny", "--images", "1", "--out", table}, "shapes in " + table},
@@ -42,12 +44,17 @@ func TestTheCommandRuns(t *testing.T) {
 	_, err = cuda.ReadTable(table)
 	assert.NoError(t, err, "the table is one that the kernels take")
 	for want, args := range map[string][]string{
-		"missing.ptx":    {"diff", ptx, "missing.ptx"},
-		"there is no op": {"check", "Fold"},
-		"no parameter":   {"count", "Fill:Width=64"},
-		"need hours":     {"tune"},
-		"--samples 0":    {"tune", "--preset", "emu-tiny", "--samples", "0"},
-		"neither an op":  {"run", "Fold"},
+		"missing.ptx":                   {"diff", ptx, "missing.ptx"},
+		"there is no op":                {"check", "Fold"},
+		"no parameter":                  {"count", "Fill:Width=64"},
+		`preset "huge" does not exist`:  {"count", "--net", "huge"},
+		"--precision f64: want":         {"count", "--net", "emu-tiny", "--precision", "f64"},
+		"--images 0 must be at least 1": {"count", "--net", "emu-tiny", "--images", "0"},
+		"leave out Fill:Len=64":         {"count", "--net", "emu-tiny", "Fill:Len=64"},
+		"add --net NAME":                {"count", "--by-shape"},
+		"need hours":                    {"tune"},
+		"--samples 0":                   {"tune", "--preset", "emu-tiny", "--samples", "0"},
+		"neither an op":                 {"run", "Fold"},
 	} {
 		out, err := exec.Command(program, args...).CombinedOutput()
 		require.Error(t, err, args)

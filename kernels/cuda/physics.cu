@@ -2,7 +2,8 @@
 //
 // Ladder
 //   naive   gain, posterior: one element per thread. blur: K*K products per element, straight from global memory.
-//   vec4    gain, posterior: four elements and, for the posterior, one Philox block per thread
+//   vec4    gain, posterior: four elements and, for the posterior, one Philox block per thread. Gains that all channels of a pixel share come
+//           through shared memory, so that they are fetched once, in whole sectors: 1.00 x the least bytes instead of 1.50 x and 1.37 x.
 //   shared  blur and its adjoint in one pass: a tile of TILE x TILE pixels with its halo is read once into shared memory, summed along
 //           rows, then along columns: 2K products per element instead of K*K
 #include "dev.cuh"
@@ -26,14 +27,35 @@ KERNEL(THREADS) gain_forward_f32_naive(float* y, const float* x, const float* ga
   put(y + i, Gains{hw, c, gain_n, gain_c}.at(gain, image, i - image * len) * x[i], accumulate);
 }
 
+// A block of the vec4 rung has BLOCK elements, whose gains are those of at most SHARED pixels if channels share them.
+const int BLOCK = 4 * THREADS, SHARED = BLOCK / 2 + 2;
+
+// Quad fetches the gains of four elements of one image: from room, where the block's are staged, if channels share them.
+struct Quad {
+  Gains gains;
+  int first;  // the block's first pixel, counted over all images
+
+  METHOD Quad(float* room, const float* gain, int n, Gains gains) : gains(gains), first(BLOCK * block_x() / gains.c) {
+    if (!gain || gains.gain_c == gains.c) return;
+    int last = (min(BLOCK * (block_x() + 1), n * gains.hw * gains.c) - 1) / gains.c;
+    for (int q = first + thread_x(); q <= last; q += THREADS) room[q - first] = gain[gains.gain_n == 1 ? q % gains.hw : q];
+    barrier();
+  }
+  // at is for elements i, i+1, i+2 and i+3, counted over all images, of which i is element e of its image.
+  METHOD float4 at(const float* room, const float* gain, int i, int e) const {
+    if (gains.gain_c == gains.c) return load4(gain + (gains.gain_n == 1 ? e : i));
+    float4 v;
+    for (int k = 0; k < 4; k++) v[k] = room[(i + k) / gains.c - first];
+    return v;
+  }
+};
+
 KERNEL(THREADS) gain_forward_f32_vec4(float* y, const float* x, const float* gain, int n, int hw, int c, int gain_n, int gain_c, int accumulate) {
+  __shared__ float room[SHARED];
+  Quad quad(room, gain, n, Gains{hw, c, gain_n, gain_c});
   int i = 4 * index_x(THREADS), len = hw * c;
   if (i >= n * len) return;
-  int image = i / len, e = i - image * len;
-  Gains gains{hw, c, gain_n, gain_c};
-  float4 v = load4(x + i);
-  for (int k = 0; k < 4; k++) v[k] = gains.at(gain, image, e + k) * v[k];
-  put4(y + i, v, accumulate);
+  put4(y + i, quad.at(room, gain, i, i % len) * load4(x + i), accumulate);
 }
 
 // Posterior is the draw of one element; likelihood = 1/sigma_y^2, prior = 1/r^2.
@@ -61,14 +83,16 @@ KERNEL(THREADS) posterior_forward_f32_naive(POSTERIOR_PARAMS) {
 }
 
 KERNEL(THREADS) posterior_forward_f32_vec4(POSTERIOR_PARAMS) {
+  __shared__ float room[SHARED];
+  Quad quad(room, gain, n, Gains{hw, c, gain_n, gain_c});
   int i = 4 * index_x(THREADS), len = hw * c;
   if (i >= n * len) return;
   int image = i / len, e = i - image * len;
-  Gains gains{hw, c, gain_n, gain_c};
   Posterior posterior{likelihood, prior, temperature};
-  float4 w = 0, r, z4 = load4(z + i), y4 = load4(y + i);
+  float4 w = 0, a = 1, r, z4 = load4(z + i), y4 = load4(y + i);
   if (temperature > 0) w = normals(FAMILY, image_id(ids, first, image), e / 4);
-  for (int k = 0; k < 4; k++) r[k] = posterior.draw(z4[k], y4[k], gain ? gains.at(gain, image, e + k) : 1, w[k]);
+  if (gain) a = quad.at(room, gain, i, e);
+  for (int k = 0; k < 4; k++) r[k] = posterior.draw(z4[k], y4[k], a[k], w[k]);
   store4(x + i, r);
 }
 
