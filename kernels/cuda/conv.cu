@@ -7,12 +7,16 @@
 // Ladder (thread instructions per multiply-add, and 32-byte sectors fetched over the least bytes, of the forward pass of 16x16 pixels,
 // 128 to 128 channels, 3x3, counted by the emulator)
 //   naive   4.51, 203 x   one output value per thread, operands straight from global memory: two loads per multiply-add
-//   any64   1.60, 21 x    implicit GEMM with the tile engine of gemm.cuh, Q = 1: the im2col matrix exists only as the addresses that a
+//   any64   1.60, 21 x    implicit GEMM with the tile engine of gemm.cuh, W = 64: the im2col matrix exists only as the addresses that a
 //                         thread computes for the tile it fetches. Scalar loads: any channel counts and strides.
 //   x64, y64              128-bit loads on one side: for images of three channels at the ends of a network
-//   tile64  1.42, 5.3 x   the same with 128-bit loads: channels and strides are multiples of four
-//   tile128 1.21, 2.7 x   the same with Q = 2: twice the arithmetic per shared load, for images of many pixels and channels
-// No rung has bank conflicts; tile128 takes 144 to 159 registers, tile64 about 90, none spills (ptxas 12.4).
+//   tile64  1.46, 5.3 x   the same with 128-bit loads: channels and strides are multiples of four
+//   tile128 1.23, 2.7 x   the same with W = 128: twice the arithmetic per shared load, for images of many pixels and channels
+//   tile32                the same with W = 32: for the pixels of a few rows of a linear layer, or of the deepest level of a U-Net. 8 rows of a linear
+//                         layer execute 1.00 x its FLOPs, in a tile of 64 rows 8.0 x, and read the weights once.
+// Tiles are cut to what is there, so the FLOPs of every direction are within 1.05 x its cost for channels that are multiples of 32 and
+// 245 pixels or more: 288 rows of weights were 1.33 x in tiles of 128, an input gradient of stride 2 was 4 x before it had phases.
+// No rung has bank conflicts; tile128 takes 139 to 167 registers, tile64 and tile32 up to 105, none spills (ptxas 12.4).
 //
 // The forward pass and the input gradient add in the same order, k ascending, on every rung: their bits agree. The weight gradient is
 // split over chunks of output pixels (grid z) whose length depends on the layer alone, and the partial sums are added in order.

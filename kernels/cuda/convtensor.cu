@@ -2,10 +2,13 @@
 //
 // Ladder (thread instructions per multiply-add of the forward pass of 16x16 pixels, 32 to 128 channels, 3x3, counted by the emulator)
 //   anytensor  scalar fetches into registers: any channel counts and strides
-//   tensor     0.31 (tf32), 0.25 (bf16): cp.async of 128 bits in three stages, at most 128 registers instead of 160 and more, so that two
+//   tensor     0.29 (tf32), 0.24 (bf16): cp.async of 128 bits in three stages, at most 128 registers instead of 160 and more, so that two
 //              blocks share a multiprocessor: channels and strides are multiples of four. Same sums, same bits.
-//   tensor3    0.48: float32 from three TF32 products (f32): two tiles per operand, three mma per term. Its sums are not bit for bit those of the
+//   tensorfew  the same transposed, for few pixels: 8 rows of a linear layer execute 1.00 x its FLOPs (16 x in a tile of 128) and read
+//              the weights once
+//   tensor3    0.45: float32 from three TF32 products (f32): two tiles per operand, three mma per term. Its sums are not bit for bit those of the
 //              ordinary cores, so it runs when asked for, never by the table.
+// Blocks leave out the squares beyond the edges: FLOPs within 1.06 x the cost in every direction, as in conv.cu.
 #include "conv.cuh"
 #include "tensor.cuh"
 

@@ -138,13 +138,16 @@ func TestLinearLayersOfFewRowsReadTheirWeightsOnce(t *testing.T) {
 	for _, precision := range []kernels.Precision{kernels.PrecisionF32, kernels.PrecisionTF32, kernels.PrecisionBF16} {
 		for _, rows := range []int{8, 16, 32} {
 			p := kernels.Linear{Rows: rows, K: 128, M: 256, Precision: precision}.Conv()
-			for _, r := range directionsOf(t, "", p) {
+			for i, r := range directionsOf(t, "", p) {
 				k := r.Counters
-				least := 4 * float64(p.XLen()+p.YLen()+p.WLen())
-				flops, bytes := float64(k.FLOPs)/p.Cost().FLOPs, 32*float64(k.GlobalLoads.Sectors+k.GlobalStores.Sectors)/least
+				flops, bytes := float64(k.FLOPs)/p.Cost().FLOPs, 32*float64(k.GlobalLoads.Sectors+k.GlobalStores.Sectors)/p.Cost().Bytes
 				t.Logf("%-34s %2d rows: %.2f x the FLOPs, %.2f x the least bytes, %d blocks, %.1f instructions per multiply-add", r.Kernel, rows, flops, bytes,
 					r.Grid[0]*r.Grid[1]*r.Grid[2], 2*float64(k.ThreadInstructions)/p.Cost().FLOPs)
 				assert.LessOrEqual(t, flops, wasteless, "%s, %d rows: FLOPs", r.Kernel, rows)
+				// Every tile of columns reads the rows, every tile of rows the columns.
+				loads := []int{p.WLen() + r.Grid[1]*p.XLen(), p.WLen() + r.Grid[1]*p.YLen(), r.Grid[1]*p.XLen() + r.Grid[0]*p.YLen()}[i]
+				assert.Equal(t, int64(4*loads), 32*k.GlobalLoads.Sectors, "%s, %d rows: bytes loaded", r.Kernel, rows)
+				assert.Equal(t, int64(4*[]int{p.YLen(), p.XLen(), p.WLen()}[i]), 32*k.GlobalStores.Sectors, "%s, %d rows: bytes stored", r.Kernel, rows)
 				assert.Zero(t, k.Conflicts(), "%s, %d rows: bank conflicts", r.Kernel, rows)
 			}
 		}
@@ -213,6 +216,7 @@ func TestTheBlurReadsAnImageAndItsHalosOnce(t *testing.T) {
 		c := r.Counters
 		t.Logf("%-34s %.2f x the least bytes, %.2f x the FLOPs, %d bank conflicts", r.Kernel,
 			32*float64(c.GlobalLoads.Sectors+c.GlobalStores.Sectors)/p.Cost().Bytes, float64(c.FLOPs)/p.Cost().FLOPs, c.Conflicts())
+		assert.Zero(t, c.Conflicts(), "%s: bank conflicts", r.Kernel)
 		assert.InDelta(t, 1, 32*float64(c.GlobalStores.Sectors)/float64(4*n), 0.05, "%s writes sectors twice", r.Kernel)
 		assert.LessOrEqual(t, 32*float64(c.GlobalLoads.Sectors), 1.35*4*(20.*20*4*3), "%s reads too much", r.Kernel)
 	}

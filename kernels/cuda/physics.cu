@@ -5,7 +5,8 @@
 //   vec4    gain, posterior: four elements and, for the posterior, one Philox block per thread. Gains that all channels of a pixel share come
 //           through shared memory, so that they are fetched once, in whole sectors: 1.00 x the least bytes instead of 1.50 x and 1.37 x.
 //   shared  blur and its adjoint in one pass: a tile of TILE x TILE pixels with its halo is read once into shared memory, summed along
-//           rows, then along columns: 2K products per element instead of K*K
+//           rows, then along columns: 2K products per element instead of K*K.
+//           Padded rows: no bank conflicts, of 320 and, of the adjoint, 280 for an image of 32 x 32 x 3 and 9 taps.
 #include "dev.cuh"
 
 const int THREADS = 256;
@@ -104,7 +105,12 @@ DEVICE int reflect(int i, int n) {
 }
 
 struct Line {
-  static const bool REFLECTS = true;  // a position beyond the edge stands for one within
+  static const bool FILLS = true;  // along_filled needs a source that is reflected beyond its edges
+  template <class Source> static METHOD float along_filled(const float* taps, int h, int i, int, Source source) {
+    float sum = 0;
+    for (int a = 0; a <= 2 * h; a++) sum = fma(taps[a], source(i + a - h), sum);
+    return sum;
+  }
   // along is sum over a of taps[a] source(reflect(i + a - h)).
   template <class Source> static METHOD float along(const float* taps, int h, int i, int n, Source source) {
     float sum = 0;
@@ -114,7 +120,8 @@ struct Line {
 };
 
 struct AdjointLine {
-  static const bool REFLECTS = false;
+  static const bool FILLS = false;
+  template <class Source> static METHOD float along_filled(const float* taps, int h, int i, int n, Source source) { return along(taps, h, i, n, source); }
   // along gathers from every position whose window reached i directly, or reflected at the first or the last pixel. All of them lie within
   // h of i, like those of Line.
   template <class Source> static METHOD float along(const float* taps, int h, int i, int n, Source source) {
@@ -152,13 +159,18 @@ template <class Axis> DEVICE void blur_shared(float* y, const float* x, const fl
   int row_floats = side * channels, pitch = row_floats + ((TILE - side) * channels & 31);
   i64 image = (i64)block_z() * h * w * c + first;
   if (thread_x() < k) weights[thread_x()] = taps[thread_x()];
-  for (int i = thread_x(); i < side * side * channels; i += THREADS) {
-    int u = i / row_floats, v = i - u * row_floats, r = top - half + u, s = left - half + v / channels;
-    if (r >= 0 && r < h && s >= 0 && s < w) input[u * pitch + v] = x[image + (i64)(r * w + s) * c + v % channels];
+  int lane = thread_x() % WARP;
+  for (int u = thread_x() / WARP; u < side; u += THREADS / WARP) {  // a row to a warp
+    int r = top - half + u;
+    if (r < 0 || r >= h) continue;
+    for (int v = lane; v < row_floats; v += WARP) {
+      int s = left - half + v / channels;
+      if (s >= 0 && s < w) input[u * pitch + v] = x[image + (i64)(r * w + s) * c + v % channels];
+    }
   }
   barrier();
-  if (Axis::REFLECTS) {
-    int lane = thread_x() % WARP, channel = lane % channels;
+  if (Axis::FILLS) {
+    int channel = lane % channels;
     for (int u = thread_x() / WARP; u < side; u += THREADS / WARP) {
       int r = top - half + u, before = lane / channels - half, after = w + lane / channels;  // columns
       float* line = input + u * pitch + (half - left) * channels + channel;
@@ -171,7 +183,7 @@ template <class Axis> DEVICE void blur_shared(float* y, const float* x, const fl
   for (int i = thread_x(); i < side * TILE * channels; i += THREADS) {
     int pixel = i / channels, channel = i % channels, r = pixel / TILE, row = top - half + r, column = left + pixel % TILE;
     if (row >= 0 && row < h && column < w)
-      rows[i] = Axis::along(weights, half, column, w, [&](int s) { return input[r * pitch + (s - left + half) * channels + channel]; });
+      rows[i] = Axis::along_filled(weights, half, column, w, [&](int s) { return input[r * pitch + (s - left + half) * channels + channel]; });
   }
   barrier();
   for (int i = thread_x(); i < TILE * TILE * channels; i += THREADS) {
