@@ -39,6 +39,8 @@ func benchmarkAttention(b *testing.B, gradient bool) {
 		{N: 16, T: 64, Heads: 4, HeadDim: 32, Scale: 0.18},
 		{N: 16, T: 256, Heads: 1, HeadDim: 256, Scale: 0.0625},
 		{N: 16, T: 256, Heads: 4, HeadDim: 64, Scale: 0.125},
+		{N: 64, T: 64, Heads: 1, HeadDim: 128, Scale: 0.088}, // cifar10-denoise-small
+		{N: 64, T: 49, Heads: 1, HeadDim: 64, Scale: 0.125},  // quick
 	} {
 		op, flops := "Attention", p.Cost().FLOPs
 		if gradient {

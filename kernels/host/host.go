@@ -41,6 +41,7 @@ func New(name string, opts kernels.Options) (kernels.Set, error) {
 	}
 	s := &Set{level: l, pool: newPool(threads), private: make([]arena, threads)}
 	s.startMatrix(threads)
+	s.lastLevel = lastLevel
 	return kernels.Checked(s), nil
 }
 
