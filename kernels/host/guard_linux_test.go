@@ -142,7 +142,8 @@ func TestRowKernelsStayWithinTheirOperands(t *testing.T) {
 			}
 			two, wide := guarded(t, 2*n), guarded(t, 2*n+1) // rows of n, the second of stride n+1
 			v.silu(x[0], x[1])
-			v.expMinus(x[0], x[1], 1)
+			v.weigh(x[0], 1, 1)
+			v.dscores(x[0], x[1], 1, 1)
 			v.scale(x[0], x[1], 1)
 			v.clamp(x[0], x[1], 0, 1)
 			v.add(x[0], x[1], x[2])
@@ -157,13 +158,13 @@ func TestRowKernelsStayWithinTheirOperands(t *testing.T) {
 			v.fir(x[0], two, []float32{1, 1}, n)
 			v.sumRows(x[0], wide, 2, n+1)
 			v.moments(x[0], x[1], x[2], wide, 2, n+1)
-			v.norm(two, wide, 2, n, n+1, x[0], x[1], x[2])
-			v.normSiLU(two, wide, 2, n, n+1, x[0], x[1], x[2])
+			v.norm(two, wide, 2, n, n+1, x[0], x[1], x[2], 0)
+			v.normSiLU(two, wide, 2, n, n+1, x[0], x[1], x[2], 0)
 			v.normSums(x[0], x[1], two, wide, 2, n, n+1, x[2], x[3], x[4])
 			v.normSumsSiLU(x[0], x[1], two, wide, 2, n, n+1, x[2], x[3], x[4])
 			v.normKeepSiLU(x[0], x[1], wide, two, wide, 2, n, n+1, x[2], x[3], x[4])
-			v.normDx(wide, two, wide, 2, n, n+1, x[1], x[2], x[3], x[4], x[5])
-			v.normDxSiLU(wide, two, wide, 2, n, n+1, x[1], x[2], x[3], x[4], x[5])
+			v.normDx(wide, two, wide, 2, n, n+1, x[1], x[2], x[3], x[4], x[5], 0, 0)
+			v.normDxSiLU(wide, two, wide, 2, n, n+1, x[1], x[2], x[3], x[4], x[5], 0, 0)
 			v.adam(x[0], x[1], x[2], x[3], x[4], &adamCoefficients{})
 			ones, more := guarded(t, n), guarded(t, n)
 			assert.Equal(t, float32(1), v.maximum(ones))
@@ -175,5 +176,8 @@ func TestRowKernelsStayWithinTheirOperands(t *testing.T) {
 		s := philoxState{}
 		v.uniforms(guarded(t, philoxRun), &s)
 		v.normals(guarded(t, philoxRun), &s)
+		v.update(guarded(t, philoxRun), guarded(t, philoxRun), guarded(t, philoxRun), guarded(t, philoxRun), &updateCoefficients{}, &s)
+		v.update(guarded(t, philoxRun), guarded(t, philoxRun), nil, nil, &updateCoefficients{}, &s)
+		v.triple(guarded(t, 3*tripleRun), guarded(t, tripleRun))
 	})
 }

@@ -88,9 +88,10 @@
 #define TRN1D(m, n, d) WORD $(0x4EC02800 | (m)<<16 | (n)<<5 | (d))  // trn1 d.2d, n.2d, m.2d
 #define TRN2D(m, n, d) WORD $(0x4EC06800 | (m)<<16 | (n)<<5 | (d))  // trn2 d.2d, n.2d, m.2d
 
-// Memory at general register r, which moves on: one float to all lanes of t; t..t+3 interleaved, 16 floats; a vector, after
+// Memory at general register r, which moves on: one float to all lanes of t; t..t+2 or t..t+3 interleaved; a vector, after
 // which r moves on by register s. General registers are numbers, too.
 #define LD1R4(r, t) WORD $(0x4DDFC800 | (r)<<5 | (t)) // ld1r {t.4s}, [r], #4
+#define ST3P(t, r) WORD $(0x4C9F4800 | (r)<<5 | (t))  // st3 {t.4s..t+2.4s}, [r], #48
 #define ST4P(t, r) WORD $(0x4C9F0800 | (r)<<5 | (t))  // st4 {t.4s..t+3.4s}, [r], #64
 #define LD1P(r, s, t) WORD $(0x4CC07800 | (s)<<16 | (r)<<5 | (t)) // ld1 {t.4s}, [r], s
 #define ST1P(t, r, s) WORD $(0x4C807800 | (s)<<16 | (r)<<5 | (t)) // st1 {t.4s}, [r], s

@@ -74,6 +74,7 @@ var encodings = []struct {
 	{"LD1P", []string{"9", "4", "1"}, "ld1 {v1.4s}, [x9], x4", 0x4cc47921},
 	{"ST1P", []string{"1", "9", "4"}, "st1 {v1.4s}, [x9], x4", 0x4c847921},
 	{"LD1R4", []string{"9", "1"}, "ld1r {v1.4s}, [x9], #4", 0x4ddfc921},
+	{"ST3P", []string{"4", "9"}, "st3 {v4.4s, v5.4s, v6.4s}, [x9], #48", 0x4c9f4924},
 	{"ST4P", []string{"4", "9"}, "st4 {v4.4s, v5.4s, v6.4s, v7.4s}, [x9], #64", 0x4c9f0924},
 }
 

@@ -60,7 +60,9 @@ func lanes(x float32) [4]uint32 { return words(math.Float32bits(x)) }
 
 var neonVector = vectorKernels{
 	silu:         siluNEON,
-	expMinus:     expMinusNEON,
+	weigh:        weighNEON,
+	dscores:      dscoresNEON,
+	triple:       tripleNEON,
 	maximum:      maximumNEON,
 	scale:        scaleNEON,
 	clamp:        clampNEON,
@@ -90,13 +92,20 @@ var neonVector = vectorKernels{
 	normDxSiLU:   normDxSiLUNEON,
 	uniforms:     uniformsNEON,
 	normals:      normalsNEON,
+	update:       updateNEON,
 }
 
 //go:noescape
 func siluNEON(dst, src []float32)
 
 //go:noescape
-func expMinusNEON(dst, src []float32, shift float32)
+func weighNEON(x []float32, scale, shift float32) (ret float32)
+
+//go:noescape
+func dscoresNEON(dst, w []float32, rowSum, scale float32)
+
+//go:noescape
+func tripleNEON(dst, src []float32)
 
 //go:noescape
 func maximumNEON(x []float32) (ret float32)
@@ -159,10 +168,10 @@ func sumRowsNEON(dst, x []float32, rows, stride int)
 func momentsNEON(sum, squares, pivot, x []float32, rows, stride int)
 
 //go:noescape
-func normNEON(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
+func normNEON(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, ahead int)
 
 //go:noescape
-func normSiLUNEON(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
+func normSiLUNEON(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, ahead int)
 
 //go:noescape
 func normSumsNEON(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
@@ -174,13 +183,16 @@ func normSumsSiLUNEON(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean
 func normKeepSiLUNEON(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
 
 //go:noescape
-func normDxNEON(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxNEON(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 //go:noescape
-func normDxSiLUNEON(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+func normDxSiLUNEON(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 //go:noescape
 func uniformsNEON(dst []float32, s *philoxState)
 
 //go:noescape
 func normalsNEON(dst []float32, s *philoxState)
+
+//go:noescape
+func updateNEON(dst, src, d, e []float32, c *updateCoefficients, s *philoxState)

@@ -232,6 +232,9 @@ done:
 	MOVD dst_base+0(FP), R0; \
 	MOVD dst_len+8(FP), R3; \
 	MOVD s+24(FP), R2; \
+	PHILOX_START
+
+#define PHILOX_START \
 	MOVD $·neonConstants(SB), R24; \
 	ADD  $80, R2, R9; \
 	LD1R4(9, V12); \

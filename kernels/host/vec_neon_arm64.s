@@ -24,16 +24,61 @@ TEXT ·siluNEON(SB), NOSPLIT, $0-48
 	LOADCONSTANTS
 	KERNEL1(SILU(V0, V1, V2, V3, V4))
 
-#define EXPMINUS_BODY \
-	FSUB(V8, V0, V0); \
+// x = exp(scale x - shift); only lane 0 of a single one counts for the sum.
+#define WEIGH_STEP(P, S, KEEP) \
+	P(R1, F5); \
+	MOV16(V8, V0); \
+	FMLA(V9, V5, V0); \
 	FMAX(C_EXPLOW, V0, V0); \
-	EXP(V0, V1, V2, V3)
-// func expMinusNEON(dst, src []float32, shift float32)
-TEXT ·expMinusNEON(SB), NOSPLIT, $0-52
-	ARGS1
+	EXP(V0, V1, V2, V3); \
+	KEEP; \
+	FADD(V0, V7, V7); \
+	S(F0, R1)
+#define KEEPALL
+#define KEEPONE FMOVS F0, F0
+// func weighNEON(x []float32, scale, shift float32) (ret float32)
+TEXT ·weighNEON(SB), NOSPLIT, $0-36
+	MOVD x_base+0(FP), R1
+	MOVD x_len+8(FP), R3
 	LOADCONSTANTS
-	SCALAR(shift+48(FP), F8, V8)
-	KERNEL1(EXPMINUS_BODY)
+	SCALAR(scale+24(FP), F9, V9)
+	SCALAR(shift+28(FP), F8, V8)
+	FNEG(V8, V8)
+	ZERO(V7)
+	EVERY(WEIGH_STEP(PEEK, STORE, KEEPALL), WEIGH_STEP(PEEK1, STORE1, KEEPONE))
+	FADDP(V7, V7, V7)
+	FADDPS(V7, V7)
+	FMOVS F7, ret+32(FP)
+	RET
+
+// dst = scale w (dst - rowSum), the cotangent of scores.
+#define DSCORES_STEP(L, P, S) \
+	P(R0, F0); \
+	FSUB(V8, V0, V0); \
+	L(R1, F1); \
+	FMUL(V0, V1, V0); \
+	FMUL(V9, V0, V0); \
+	S(F0, R0)
+// func dscoresNEON(dst, w []float32, rowSum, scale float32)
+TEXT ·dscoresNEON(SB), NOSPLIT, $0-56
+	MOVD dst_base+0(FP), R0
+	MOVD dst_len+8(FP), R3
+	MOVD w_base+24(FP), R1
+	SCALAR(rowSum+48(FP), F8, V8)
+	SCALAR(scale+52(FP), F9, V9)
+	FLOATS(DSCORES_STEP(LOAD, PEEK, STORE), DSCORES_STEP(LOAD1, PEEK1, STORE1))
+
+// func tripleNEON(dst, src []float32)
+TEXT ·tripleNEON(SB), NOSPLIT, $0-48
+	ARGS1
+loop:
+	LOAD(R1, F0)
+	MOV16(V0, V1)
+	MOV16(V0, V2)
+	ST3P(V0, 0)
+	SUBS $12, R3
+	BGT  loop
+	RET
 
 // A maximum may see a value twice: the last vector overlaps the one before it.
 // func maximumNEON(x []float32) (ret float32)
@@ -439,7 +484,7 @@ TEXT ·sumRowsNEON(SB), NOSPLIT, $0-64
 	LSL  $2, R6
 	COLUMNS(SUMROWS_FOUR, SUMROWS_ONE(PEEK, STORE, rows1), SUMROWS_ONE(PEEK1, STORE1, rowsS))
 
-// Sums of d and d^2, d = x - pivot.
+// Adds the sums of d and d^2, d = x - pivot.
 #define MOMENTS_ADD(x, pivot, sum, squares) \
 	FSUB(pivot, x, x); \
 	FADD(x, sum, sum); \
@@ -451,11 +496,8 @@ TEXT ·sumRowsNEON(SB), NOSPLIT, $0-64
 	MOMENTS_ADD(V14, V10, V2, V6); \
 	MOMENTS_ADD(V15, V11, V3, V7)
 #define MOMENTS_FOUR \
-	ZERO4; \
-	ZERO(V4); \
-	ZERO(V5); \
-	ZERO(V6); \
-	ZERO(V7); \
+	LOAD4(R0, F0, F1, F2, F3); \
+	LOAD4(R2, F4, F5, F6, F7); \
 	LOAD4(R4, F8, F9, F10, F11); \
 	ADD  $64, R4; \
 	ROWS(MOMENTS_ROW4, rows4); \
@@ -465,8 +507,8 @@ TEXT ·sumRowsNEON(SB), NOSPLIT, $0-64
 	P(R7, F1); \
 	MOMENTS_ADD(V1, V8, V0, V4)
 #define MOMENTS_ONE(L, P, S, label) \
-	ZERO(V0); \
-	ZERO(V4); \
+	P(R0, F0); \
+	P(R2, F4); \
 	L(R4, F8); \
 	ROWS(MOMENTS_ROW(P), label); \
 	S(F0, R0); \
@@ -548,14 +590,14 @@ row: \
 	FMLA(V2, V1, V0); \
 	ACT; \
 	S(F0, R0)
-// func normNEON(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
-TEXT ·normNEON(SB), NOSPLIT, $0-144
+// func normNEON(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, ahead int)
+TEXT ·normNEON(SB), NOSPLIT, $0-152
 	NORM_ARGS
 	EACHROW(NORM_STEP(LOAD, STORE, NONE), NORM_STEP(LOAD1, STORE1, NONE), NONE, NONE)
 
 #define NORM_SILU SILU(V0, V1, V2, V3, V4)
-// func normSiLUNEON(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
-TEXT ·normSiLUNEON(SB), NOSPLIT, $0-144
+// func normSiLUNEON(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, ahead int)
+TEXT ·normSiLUNEON(SB), NOSPLIT, $0-152
 	NORM_ARGS
 	LOADCONSTANTS
 	EACHROW(NORM_STEP(LOAD, STORE, NORM_SILU), NORM_STEP(LOAD1, STORE1, NORM_SILU), NONE, NONE)
@@ -631,13 +673,13 @@ TEXT ·normKeepSiLUNEON(SB), NOSPLIT, $0-216
 	S(F2, R21)
 #define NORMDX_LINEAR(L) \
 	L(R10, F7)
-// func normDxNEON(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
-TEXT ·normDxNEON(SB), NOSPLIT, $0-216
+// func normDxNEON(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
+TEXT ·normDxNEON(SB), NOSPLIT, $0-232
 	NORMDX_ARGS
 	EACHROW(NORMDX_STEP(LOAD, STORE, NORMDX_LINEAR), NORMDX_STEP(LOAD1, STORE1, NORMDX_LINEAR), NORMSUMS_START, NORMKEEP_NEXT)
 
-// func normDxSiLUNEON(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
-TEXT ·normDxSiLUNEON(SB), NOSPLIT, $0-216
+// func normDxSiLUNEON(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
+TEXT ·normDxSiLUNEON(SB), NOSPLIT, $0-232
 	NORMDX_ARGS
 	LOADCONSTANTS
 	EACHROW(NORMDX_STEP(LOAD, STORE, NORM_SLOPE), NORMDX_STEP(LOAD1, STORE1, NORM_SLOPE), NORMSUMS_START, NORMKEEP_NEXT)
@@ -813,3 +855,49 @@ loop:
 	BOXMULLER(V0, V1)
 	BOXMULLER(V2, V3)
 	PHILOX_STORE
+
+// One vector of x A + d B + e C + w Noise, with A, B, C and Noise in V8; d and e may be absent.
+#define UPDATE_VECTOR(w, noD, noE) \
+	LOAD(R1, F4); \
+	DUP(0, V8, V5); \
+	FMUL(V5, V4, V4); \
+	CBZ  R4, noD; \
+	LOAD(R4, F5); \
+	FMLAE(V8, 1, V5, V4); \
+noD: \
+	CBZ  R5, noE; \
+	LOAD(R5, F5); \
+	FMLAE(V8, 2, V5, V4); \
+noE: \
+	FMLAE(V8, 3, w, V4); \
+	STORE(F4, R0)
+// func updateNEON(dst, src, d, e []float32, c *updateCoefficients, s *philoxState)
+TEXT ·updateNEON(SB), NOSPLIT, $0-112
+	ARGS1
+	MOVD d_base+48(FP), R4
+	MOVD e_base+72(FP), R5
+	MOVD c+96(FP), R6
+	MOVD s+104(FP), R2
+	PHILOX_START
+	LOADNORMAL
+loop:
+	PHILOX
+	BOXMULLER(V0, V1)
+	BOXMULLER(V2, V3)
+	TRN1(V1, V0, V4)       // words of one kind to words of one block
+	TRN2(V1, V0, V5)
+	TRN1(V3, V2, V6)
+	TRN2(V3, V2, V7)
+	TRN1D(V6, V4, V0)
+	TRN1D(V7, V5, V1)
+	TRN2D(V6, V4, V2)
+	TRN2D(V7, V5, V3)
+	FMOVQ (R6), F8
+	UPDATE_VECTOR(V0, noD0, noE0)
+	UPDATE_VECTOR(V1, noD1, noE1)
+	UPDATE_VECTOR(V2, noD2, noE2)
+	UPDATE_VECTOR(V3, noD3, noE3)
+	ADD4(V15, V12, V12)
+	SUBS $16, R3
+	BGT  loop
+	RET
