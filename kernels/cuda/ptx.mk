@@ -24,6 +24,6 @@ ptx-check: ## assemble the PTX for every GPU generation, print registers and sha
 	@sh kernels/cuda/ptxas.sh $(PTXAS)
 
 ptx-table: ## what ptx-check finds, as a table of the families of kernels: PTXAS="A B ..." are the ptxas of several CUDA releases
-	@for ptxas in $(PTXAS); do $(MAKE) --no-print-directory -s ptx-check PTXAS=$$ptxas || exit 1; done >kernels/cuda/ptx-check.tmp || \
+	@(for ptxas in $(PTXAS); do $(MAKE) --no-print-directory -s ptx-check PTXAS=$$ptxas || exit 1; done) >kernels/cuda/ptx-check.tmp || \
 		{ cat kernels/cuda/ptx-check.tmp; rm kernels/cuda/ptx-check.tmp; exit 1; }
 	@awk -f kernels/cuda/ptxtable.awk kernels/cuda/ptx-check.tmp && rm kernels/cuda/ptx-check.tmp

@@ -110,7 +110,7 @@ func Difference(short, long []kerneltest.Case) (extra []kerneltest.Case) {
 type PassCounter struct {
 	*bench
 	counted map[string]CallCount // by case and batch
-	// Calls of more arithmetic than this are run on fewer images, if they can be.
+	// Calls of this much arithmetic, or of a tenth of the bytes, are run on fewer images, if they can be.
 	long float64
 }
 
@@ -217,7 +217,8 @@ func (t traces) smaller(i int, call *CallCount) (cases []kerneltest.Case, period
 		return []kerneltest.Case{short, long}, periods, nil
 	}
 	period := t.period(c)
-	if c.Cost().FLOPs < t.long || period == 0 || t.images <= 2*period {
+	cost := c.Cost()
+	if cost.FLOPs < t.long && cost.Bytes < t.long/10 || period == 0 || t.images <= 2*period {
 		call.CountedImages = []int{t.images}
 		return []kerneltest.Case{c}, 0, nil
 	}
@@ -236,13 +237,23 @@ func (t traces) smaller(i int, call *CallCount) (cases []kerneltest.Case, period
 	return cases, (t.images - few) / period, nil
 }
 
-// rowThreads is a multiple of the threads of the blocks that have one for each row of scores.
-const rowThreads = 256
+// Multiples of the threads of the blocks that have one for each row of scores or each channel, and of the values of a block of the ops that
+// move values.
+const blockThreads, blockValues = 256, 1024
 
 // period is over how many images the work of a call repeats itself; 0 where nothing is known.
 func (t traces) period(c kerneltest.Case) int {
-	if a, ok := c.Params.(kernels.Attention); ok {
-		return rowThreads / gcd(rowThreads, a.T*a.Heads) // no other block serves two images
+	switch p := c.Params.(type) {
+	case kernels.Attention:
+		return blockThreads / gcd(blockThreads, p.T*p.Heads) // no other block serves two images
+	case kernels.GroupNorm:
+		return blockThreads / gcd(blockThreads, p.C)
+	case kernels.Resize:
+		return blockValues / gcd(blockValues, p.H*p.W*p.C)
+	case kernels.Channels:
+		if p.Rows%t.images == 0 {
+			return blockValues / gcd(blockValues, p.Rows/t.images*p.C)
+		}
 	}
 	op, p, ok := convOf(c)
 	if !ok {

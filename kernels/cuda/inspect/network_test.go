@@ -28,12 +28,16 @@ func smallPass(images int) ([]kerneltest.Case, error) {
 	down := kernels.Conv{N: images, H: 8, W: 8, Cin: 16, Cout: 32, KH: 3, KW: 3, Stride: 2, PadBottom: 1, PadRight: 1, Precision: kernels.PrecisionBF16}
 	linear := kernels.Linear{Rows: 16 * images, K: 32, M: 64, Precision: kernels.PrecisionTF32}
 	attention := kernels.Attention{N: images, T: 16, Heads: 2, HeadDim: 16, Scale: 0.25}
+	norm := kernels.GroupNorm{N: images, HW: 64, C: 96, Groups: 8, Eps: 1e-5, SiLU: true}
 	bias := []string{"ImageBias", "Residual"}
 	return []kerneltest.Case{
 		{Op: "Conv2D", Params: kerneltest.Conv2D{Conv: conv}, Without: bias}, {Op: "Conv2DInputGrad", Params: conv}, {Op: "Conv2DWeightGrad", Params: conv},
 		{Op: "Conv2D", Params: kerneltest.Conv2D{Conv: down}, Without: bias}, {Op: "Conv2DInputGrad", Params: down}, {Op: "Conv2DWeightGrad", Params: down},
 		{Op: "Linear", Params: kerneltest.Linear{Linear: linear}, Without: bias}, {Op: "LinearWeightGrad", Params: linear},
 		{Op: "Attention", Params: attention}, {Op: "AttentionGrad", Params: attention},
+		{Op: "GroupNorm", Params: norm}, {Op: "GroupNormGrad", Params: norm},
+		{Op: "Upsample2x", Params: kernels.Resize{N: images, H: 4, W: 4, C: 48}}, {Op: "Upsample2xGrad", Params: kernels.Resize{N: images, H: 4, W: 4, C: 48}},
+		{Op: "CopyChannels", Params: kernels.Channels{Rows: 16 * images, C: 48, YStride: 96, YOffset: 48}},
 		{Op: "Conv2D", Params: kerneltest.Conv2D{Conv: conv}, Without: bias}, // again
 	}, nil
 }
@@ -46,7 +50,7 @@ func TestWhatIsExtrapolatedIsExact(t *testing.T) {
 		require.NoError(t, err)
 		got, err := cut.Count(images, smallPass)
 		require.NoError(t, err)
-		require.Len(t, got.Calls, 10)
+		require.Len(t, got.Calls, 15)
 		shorter := 0
 		for i, c := range got.Calls {
 			if len(c.CountedImages) == 2 {
@@ -55,7 +59,7 @@ func TestWhatIsExtrapolatedIsExact(t *testing.T) {
 			}
 			assert.Equal(t, want.Calls[i].Launches, c.Launches, "%s from %v", c.Shape, c.CountedImages)
 		}
-		assert.Equal(t, 10, shorter)
+		assert.Equal(t, 15, shorter)
 		assert.Equal(t, want.Total, got.Total)
 		assert.Equal(t, 2, got.Calls[0].Calls)
 	}
@@ -116,7 +120,7 @@ func TestATraceIsWhatOneMoreRoundDoes(t *testing.T) {
 func TestAPassIsPrintedByKernelAndByShape(t *testing.T) {
 	p, err := passCounter(t).Count(1, smallPass)
 	require.NoError(t, err)
-	for shapes, lines := range map[bool]int{false: 2 + 10, true: 2 + 10} {
+	for shapes, lines := range map[bool]int{false: 2 + 15, true: 2 + 15} {
 		var out bytes.Buffer
 		require.NoError(t, PrintPass(&out, p, shapes))
 		assert.Equal(t, lines, strings.Count(out.String(), "\n"), out.String())
