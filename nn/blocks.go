@@ -61,6 +61,7 @@ func (r *resBlock) forward(t *Tape, x, emb, into *Tensor) *Tensor {
 // attention is diffusers' Attention over pixels: norm, query, key and value in one product, heads, projection, plus the input.
 type attention struct {
 	norm  *GroupNorm // nil in the middle of a scale-shift network
+	name  string
 	qkv   *Linear
 	out   *Linear
 	c     int
@@ -68,7 +69,7 @@ type attention struct {
 }
 
 func (u *UNet) attention(b *Builder, name string, c int, norm bool) *attention {
-	a := &attention{c: c, heads: u.Config.heads(c)}
+	a := &attention{name: name, c: c, heads: u.Config.heads(c)}
 	if norm {
 		a.norm = b.GroupNorm(name+".group_norm", c, u.Config.NormGroups, float32(u.Config.NormEps), false)
 	}
@@ -88,6 +89,7 @@ func (a *attention) forward(t *Tape, x, into *Tensor) *Tensor {
 	if h != x {
 		t.Release(h)
 	}
+	t.enter(a.name)
 	o := t.Attention(qkv, a.c, a.heads)
 	t.Release(qkv)
 	y := t.Linear(o, a.out, Epilogue{Residual: x, Into: into})

@@ -66,6 +66,7 @@ func (t *Tape) Linear(x *Tensor, l *Linear, e Epilogue) *Tensor {
 }
 
 func (t *Tape) product(y, x *Tensor, e Epilogue, op product) {
+	t.enter(op.weight.layer())
 	w, _ := op.weight.value(t.UseEMA)
 	bias, _ := op.bias.value(t.UseEMA)
 	k := kernels.Epilogue{Bias: bias}

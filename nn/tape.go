@@ -39,6 +39,7 @@ type Tape struct {
 	mode    Mode
 	arena   arena
 	records []record
+	layer   string // that ops belong to
 }
 
 // passes counts reverse passes over all tapes, since tensors and parameters may be shared by tapes.
@@ -50,6 +51,7 @@ type record struct {
 	in     []*Tensor
 	params bool // has parameters
 	back   func(*pass)
+	layer  string
 }
 
 // NewTape returns an empty tape. Close frees its memory.
@@ -119,7 +121,7 @@ func (t *Tape) record(out *Tensor, params bool, back func(*pass), in ...*Tensor)
 		return
 	}
 	out.root().producers++
-	t.records = append(t.records, record{out, in, params, back})
+	t.records = append(t.records, record{out, in, params, back, t.layer})
 }
 
 // scratch returns n floats for the span of one op; the release function gives them back.
@@ -162,12 +164,14 @@ func (t *Tape) replay(y, dy *Tensor, params bool, wrt []*Tensor) []*Tensor {
 		r := &t.records[i]
 		out := r.out.root()
 		if p.needs(r) && out.grad.buf != nil {
+			kernels.SetLayer(t.set, r.layer)
 			r.back(p)
 		}
 		if out.pending--; out.pending == 0 && !out.keep {
 			p.drop(out)
 		}
 	}
+	kernels.SetLayer(t.set, "")
 	grads := make([]*Tensor, len(wrt))
 	for i, x := range wrt {
 		grads[i] = p.result(x)

@@ -129,6 +129,7 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 	}
 	emb := u.embed(t, time)
 	if r := u.Config.unshuffle(); r > 1 {
+		t.enter("unshuffle")
 		x = t.PixelUnshuffle(x, r)
 	}
 
@@ -168,6 +169,7 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 	t.Release(mid)
 	for _, l := range u.up {
 		for i, s := range l.stages {
+			t.enter("concat")
 			whole := t.Concat(joins[len(joins)-1])
 			joins = joins[:len(joins)-1]
 			into := left()
@@ -178,6 +180,7 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 			t.Release(whole)
 		}
 		if l.resample != nil {
+			t.enter(l.resample.Weight.layer())
 			large := t.Upsample(x)
 			t.Release(x)
 			x = t.Conv(large, l.resample, Epilogue{Into: left()})
@@ -190,15 +193,18 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 	y := t.Conv(h, u.convOut, Epilogue{})
 	t.Release(h)
 	if r := u.Config.unshuffle(); r > 1 {
+		t.enter("shuffle")
 		small := y
 		y = t.PixelShuffle(small, r)
 		t.Release(small)
 	}
+	t.enter("")
 	return y
 }
 
 // embed returns SiLU of the time embedding, which is all that the residual blocks use.
 func (u *UNet) embed(t *Tape, time *Tensor) *Tensor {
+	t.enter("time_embedding")
 	e := t.TimeEmbedding(time, u.Config.timeEmbedding(time.N))
 	h := t.Linear(e, u.time1, Epilogue{})
 	a := t.SiLU(h)

@@ -1,7 +1,9 @@
 package host
 
 import (
+	"context"
 	"runtime"
+	"runtime/pprof"
 	"sync/atomic"
 )
 
@@ -24,6 +26,9 @@ type pool struct {
 	next  atomic.Int64
 	parts int64
 	job   job
+
+	// Labels of the job for profilers, which a worker wears while it is inside; nil until some are set.
+	labels context.Context
 }
 
 type worker struct {
@@ -115,7 +120,14 @@ func (p *pool) serve(w *worker) {
 			return
 		}
 		if p.enter() {
+			labels := p.labels
+			if labels != nil {
+				pprof.SetGoroutineLabels(labels)
+			}
 			p.work(w.id)
+			if labels != nil { // waiting is no work of this job
+				pprof.SetGoroutineLabels(context.Background())
+			}
 			p.leave()
 		}
 	}
