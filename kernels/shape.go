@@ -1,6 +1,9 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // ShapeError is a programmer's mistake: an argument whose shape, type or presence does not fit the op. Ops panic with it.
 type ShapeError struct {
@@ -36,11 +39,12 @@ func valid[P interface{ Validate() error }](op string, p P) {
 	}
 }
 
-// positive returns an error naming the first value that is not > 0; it takes name, value pairs.
+// positive returns an error naming the first value that is not > 0; it takes name, value pairs. The error holds a copy of the
+// name, so that the pairs stay on the caller's stack.
 func positive(pairs ...any) error {
 	for i := 0; i < len(pairs); i += 2 {
 		if v := pairs[i+1].(int); v <= 0 {
-			return fmt.Errorf("%s = %d must be positive", pairs[i], v)
+			return fmt.Errorf("%s = %d must be positive", strings.Clone(pairs[i].(string)), v)
 		}
 	}
 	return nil
