@@ -138,6 +138,8 @@ func reduced(c kerneltest.Case) kerneltest.Case {
 	case kernels.SumRows, kernels.Channels:
 		atMost("Groups", 2)
 		atMost("Rows", 2048)
+	case kernels.GroupNorm: // one image has too few means for the largest of their naive errors to be a fair budget
+		atMost("N", 4)
 	default:
 		atMost("N", 1)
 		atMost("GainN", 1)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,49 +53,70 @@ func onLevels(b *testing.B, slow bool, name string, f func(b *testing.B, level s
 // measure times run, which has run once before, and reports it beside the ceilings measured just before and just after.
 func measure(b *testing.B, level string, work kernels.Cost, run func()) {
 	threads := runtime.GOMAXPROCS(0)
-	before := host.PeakFMA(level, threads)
-	bytes := copyRate(work.Bytes, threads)
+	ceilings := func() (gflops, gbs float64) {
+		peaks.measure(peakKey{level, threads}, 0, func() float64 { return host.PeakFMA(level, threads) })
+		size := 1 << (bits.Len(uint(max(smallest, min(biggest, work.Bytes)))) - 1)
+		copies.measure(copyKey{size, threads}, time.Second, func() float64 { return host.CopyBandwidth(size/2, threads) })
+		return peaks.best(peakKey{level, threads}), copies.best(copyKey{size, threads})
+	}
+	ceilings()
 	b.ReportAllocs()
 	for b.Loop() {
 		run()
 	}
 	seconds := b.Elapsed().Seconds() / float64(b.N)
-	peak := (before + host.PeakFMA(level, threads)) / 2
-	bytes = max(bytes, copyRate(work.Bytes, threads))
+	peak, bandwidth := ceilings()
 	gflops, gbs := work.FLOPs/seconds/1e9, work.Bytes/seconds/1e9
-	share := gbs / bytes // what only moves has no other ceiling
+	share := gbs / bandwidth // what only moves has no other ceiling
 	if work.FLOPs > 0 {
-		share = gflops / min(peak, work.Intensity()*bytes)
+		share = gflops / min(peak, work.Intensity()*bandwidth)
 		b.ReportMetric(gflops, "GFLOP/s")
 		b.ReportMetric(work.Intensity(), "FLOP/B")
 		b.ReportMetric(peak, "peak-GFLOP/s")
 	}
 	b.ReportMetric(gbs, "GB/s")
-	b.ReportMetric(bytes, "peak-GB/s")
+	b.ReportMetric(bandwidth, "peak-GB/s")
 	b.ReportMetric(100*share, "%ceiling")
 }
 
-// rates are the copy bandwidths measured lately, by size and threads.
-var rates = map[[2]int]struct {
-	gbs float64
-	at  time.Time
-}{}
+// Bandwidth is measured at powers of two, reads and writes together, from half a level 1 cache to what no cache holds.
+const smallest, biggest = 1 << 14, 1 << 27
 
-// Bandwidth is measured at powers of two from half a level 1 cache to what no cache holds, and again after a while.
-const (
-	smallest, biggest = 1 << 14, 1 << 27
-	stale             = 5 * time.Second
+// lately is how long a measured ceiling stands: clocks wander, but one measurement may have been disturbed.
+const lately = 5 * time.Second
+
+type peakKey struct {
+	level   string
+	threads int
+}
+
+type copyKey struct{ size, threads int }
+
+var (
+	peaks  = history[peakKey]{}
+	copies = history[copyKey]{}
 )
 
-// copyRate is the bandwidth of copying whose reads and writes together are about as many bytes.
-func copyRate(total float64, threads int) float64 {
-	size := 1 << (bits.Len(uint(max(smallest, min(biggest, total)))) - 1)
-	key := [2]int{size, threads}
-	if r, ok := rates[key]; ok && time.Since(r.at) < stale {
-		return r.gbs
+// history holds the recent measurements of ceilings.
+type history[K comparable] map[K][]ceiling
+
+type ceiling struct {
+	value float64
+	at    time.Time
+}
+
+// measure adds a measurement unless the last is younger than a time.
+func (h history[K]) measure(k K, young time.Duration, f func() float64) {
+	if n := len(h[k]); n == 0 || time.Since(h[k][n-1].at) >= young {
+		h[k] = append(h[k], ceiling{f(), time.Now()})
 	}
-	r := rates[key]
-	r.gbs, r.at = host.CopyBandwidth(size/2, threads), time.Now()
-	rates[key] = r
-	return r.gbs
+	h[k] = slices.DeleteFunc(h[k], func(c ceiling) bool { return time.Since(c.at) > lately })
+}
+
+// best is the highest of lately.
+func (h history[K]) best(k K) (best float64) {
+	for _, c := range h[k] {
+		best = max(best, c.value)
+	}
+	return best
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // benchmarkOp times an op at every level and shape, each after a check: products of the very arrays that are timed, other
-// ops by the oracle on an image of the same layer, for images never influence each other.
+// ops by the oracle on an image or a few of the same layer, for images never influence each other.
 func benchmarkOp(b *testing.B, op string) {
 	for _, t := range cases()[op] {
 		onLevels(b, t.large, t.label(), func(b *testing.B, level string, s kernels.Set) {
