@@ -52,7 +52,7 @@ var cases = sync.OnceValue(func() map[string][]timed {
 		add("net="+n.name, n.name == "ddpm", calls...)
 	}
 	add("size=l2", false, flat(1)...)
-	add("size=memory", false, flat(64)...)
+	add("size=memory", false, flat(128)...)
 	add("use=gemm", true, kerneltest.Case{Op: "MatMul", Params: kernels.MatMul{Batch: 1, M: 1024, N: 1024, K: 1024, Alpha: 1}},
 		kerneltest.Case{Op: "MatMul", Params: kernels.MatMul{Batch: 1, M: 1024, N: 1024, K: 1024, Alpha: 1, TransA: true}})
 	add("use=blur", false, kerneltest.Case{Op: "MatMul", Params: kernels.MatMul{Batch: 64, M: 96, N: 32, K: 32, StrideA: 96 * 32, StrideC: 96 * 32, Alpha: 1}})

@@ -3,7 +3,7 @@ package bench
 import (
 	"flag"
 	"fmt"
-	"math/bits"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -55,7 +55,7 @@ func measure(b *testing.B, level string, work kernels.Cost, run func()) {
 	threads := runtime.GOMAXPROCS(0)
 	ceilings := func() (gflops, gbs float64) {
 		peaks.measure(peakKey{level, threads}, 0, func() float64 { return host.PeakFMA(level, threads) })
-		size := 1 << (bits.Len(uint(max(smallest, min(biggest, work.Bytes)))) - 1)
+		size := nearby(work.Bytes)
 		copies.measure(copyKey{size, threads}, time.Second, func() float64 { return host.CopyBandwidth(size/2, threads) })
 		return peaks.best(peakKey{level, threads}), copies.best(copyKey{size, threads})
 	}
@@ -79,8 +79,13 @@ func measure(b *testing.B, level string, work kernels.Cost, run func()) {
 	b.ReportMetric(100*share, "%ceiling")
 }
 
-// Bandwidth is measured at powers of two, reads and writes together, from half a level 1 cache to what no cache holds.
-const smallest, biggest = 1 << 14, 1 << 27
+// nearby is the size at which bandwidth is measured for an op that moves so many bytes: reads and writes together, one of two in
+// every octave, from half a level 1 cache to what no cache holds.
+func nearby(bytes float64) int {
+	const smallest, biggest = 1 << 14, 1 << 28
+	octave := math.Log2(max(smallest, min(biggest, bytes)))
+	return int(math.Exp2(math.Round(2*octave) / 2))
+}
 
 // lately is how long a measured ceiling stands: clocks wander, but one measurement may have been disturbed.
 const lately = 5 * time.Second

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,9 +43,9 @@ type size struct {
 	most float64 // bytes
 }
 
-// sizes are those of the level 2 caches of a few cores, of a level 3 cache, and what no cache holds. They name the bandwidths
-// measured at these sizes and say nothing of the machine.
-var sizes = []size{{"up to 2 MiB", 2 << 20}, {"2 to 32 MiB", 32 << 20}, {"over 32 MiB", 1 << 50}}
+// sizes are those of the level 2 caches of two cores, of a level 3 cache, and what no cache holds, roughly: they only name
+// the bandwidths that were measured there.
+var sizes = []size{{"up to 2 MiB", 2 << 20}, {"2 to 128 MiB", 128 << 20}, {"over 128 MiB", math.MaxFloat64}}
 
 // families are the ops that look alike in the picture.
 var families = []struct {
