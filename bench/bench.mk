@@ -8,8 +8,8 @@ bench: ## benchmark ops, networks, samplers and EM, ten minutes; BENCH=Conv2D, L
 	@mkdir -p bench/out
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 1h ./bench -levels $(LEVELS) | tee bench/out/bench.txt
 
-# What is compared: one network and the sizes of vectors, a few times each.
-DIFF ?= /impl=host/level=.*/threads=.*/(net=small|size=|use=)
+# What is compared: one network, and vectors in the caches, a few times each.
+DIFF ?= /impl=host/level=.*/threads=.*/(net=small|size=l2|use=)
 DIFF_COUNT ?= 5
 FALL ?= 15
 BENCHSTAT ?= $(GO) run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
@@ -20,7 +20,7 @@ define bench-shares
 	$(GO) run ./bench/diff shares bench/out/diff.txt $(1)
 endef
 
-bench-baseline: ## measure the shares of ceilings that make bench-diff compares with, bench/baseline.txt
+bench-baseline: ## measure the shares of ceilings that make bench-diff compares with, bench/baseline.txt; three minutes
 	$(call bench-shares,bench/baseline.txt)
 
 bench-diff: ## compare shares of ceilings with bench/baseline.txt; fails where an op fell by more than FALL (15) percent

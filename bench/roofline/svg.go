@@ -162,11 +162,9 @@ func (c *canvas) roofs(x, y scale, peak float64, copies []float64) {
 		}
 		flat = min(flat, to)
 		c.line(x.at(from), y.at(from*gbs), x.at(to), y.at(to*gbs), fmt.Sprintf(`stroke="%s" stroke-width="1.8" stroke-dasharray="%s"`, ink, []string{"", "9 4", "3 4"}[i]))
-		at := from * math.Pow(to/from, 0.3)
-		away := -6.0 // above the line, but the second below: two caches may be about as fast
-		if i == 1 {
-			away = 15
-		}
+		// Apart from each other where two sizes are about as fast, and from the points.
+		at := from * math.Pow(to/from, []float64{0.05, 0.5, 0.56}[i])
+		away := []float64{-6, -6, 15}[i]
 		angle := -math.Atan(slope) * 180 / math.Pi
 		fmt.Fprintf(c, `<text transform="translate(%.1f %.1f) rotate(%.1f)" dy="%.0f" %s>copying %s: %.0f GB/s</text>`+"\n", x.at(at), y.at(at*gbs), angle, away, name, sizes[i].name, gbs)
 	}
