@@ -87,8 +87,8 @@ func nearby(bytes float64) int {
 	return int(math.Exp2(math.Round(2*octave) / 2))
 }
 
-// lately is how long a measured ceiling stands: clocks wander, but one measurement may have been disturbed.
-const lately = 5 * time.Second
+// lately is how long a measured ceiling stands: clocks wander, but many a measurement is disturbed where others use the machine.
+const lately = 30 * time.Second
 
 type peakKey struct {
 	level   string

@@ -12,10 +12,11 @@ import (
 	"strings"
 )
 
-// Result is what one benchmark measured, the median of each metric where it ran several times.
+// Result is what one benchmark measured, in one run or several.
 type Result struct {
-	Name    string // BenchmarkConv2D/impl=host/level=avx512/..., without the number of processors at the end
-	Metrics map[string]float64
+	Name    string             // BenchmarkConv2D/impl=host/level=avx512/..., without the number of processors at the end
+	Metrics map[string]float64 // medians
+	Samples map[string][]float64
 }
 
 // Op is the name of the benchmark's function, without Benchmark.
@@ -93,7 +94,7 @@ func Read(in io.Reader) (run Run, err error) {
 		}
 	}
 	for _, name := range order {
-		r := Result{name, map[string]float64{}}
+		r := Result{name, map[string]float64{}, samples[name]}
 		for unit, values := range samples[name] {
 			r.Metrics[unit] = Median(values)
 		}

@@ -22,8 +22,9 @@ func TestResultsAreMediansByName(t *testing.T) {
 	run, err := Read(strings.NewReader(output))
 	require.NoError(t, err)
 	assert.Equal(t, Run{"Some CPU", []Result{
-		{"BenchmarkAdd/impl=host/level=avx2/n=-1", map[string]float64{"ns/op": 3000, "%ceiling": 40, "GB/s": 1.5}},
-		{"BenchmarkCopy/impl=host/k=3", map[string]float64{"ns/op": 7}},
+		{"BenchmarkAdd/impl=host/level=avx2/n=-1", map[string]float64{"ns/op": 3000, "%ceiling": 40, "GB/s": 1.5},
+			map[string][]float64{"ns/op": {2000, 4000}, "%ceiling": {30, 50}, "GB/s": {1.5, 1.5}}},
+		{"BenchmarkCopy/impl=host/k=3", map[string]float64{"ns/op": 7}, map[string][]float64{"ns/op": {7}}},
 	}}, run)
 	assert.Equal(t, "Add", run.Results[0].Op())
 	assert.Equal(t, "avx2", run.Results[0].Value("level"))

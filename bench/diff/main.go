@@ -88,36 +88,48 @@ func (c gateCommand) Run() error {
 // everything is the line of all ops together.
 const everything = "all"
 
-// gate prints the geometric means of the ratios now/before by op and returns the ops whose mean fell by more than so many percent.
+// change is the logarithm of now/before of the best shares, for what else runs on a machine only takes away; 0 where the samples
+// overlap and nothing is known to have changed.
+func change(before, now []float64) float64 {
+	if slices.Max(now) >= slices.Min(before) && slices.Max(before) >= slices.Min(now) {
+		return 0
+	}
+	return math.Log(slices.Max(now) / slices.Max(before))
+}
+
+// gate prints the geometric means of the changes by op and returns the ops whose mean fell by more than so many percent.
 func gate(out io.Writer, before, now bench.Run, fall float64) (fell []string, err error) {
-	was := map[string]float64{}
+	was := map[string][]float64{}
 	for _, r := range before.Results {
-		was[r.Name] = r.Metrics[unit]
+		was[r.Name] = r.Samples[unit]
 	}
 	logs := map[string][]float64{}
 	for _, r := range now.Results {
-		if then, is := was[r.Name], r.Metrics[unit]; then > 0 && is > 0 {
-			l := math.Log(is / then)
-			logs[r.Op()], logs[everything] = append(logs[r.Op()], l), append(logs[everything], l)
+		if then, is := was[r.Name], r.Samples[unit]; len(then) > 0 && len(is) > 0 {
+			c := change(then, is)
+			logs[r.Op()], logs[everything] = append(logs[r.Op()], c), append(logs[everything], c)
 		}
 	}
 	if len(logs) == 0 {
 		return nil, errors.New("they have no benchmark in common: make bench-baseline measures a new baseline on this kind of machine")
 	}
-	fmt.Fprintf(out, "%-20s %6s %8s\n", "op", "shapes", "change")
+	fmt.Fprintf(out, "%-20s %6s %7s %8s\n", "op", "shapes", "changed", "mean")
 	ops := slices.Sorted(maps.Keys(logs))
 	ops = append(slices.DeleteFunc(ops, func(op string) bool { return op == everything }), everything)
 	for _, op := range ops {
-		sum := 0.0
-		for _, l := range logs[op] {
-			sum += l
+		sum, changed := 0.0, 0
+		for _, c := range logs[op] {
+			sum += c
+			if c != 0 {
+				changed++
+			}
 		}
-		change := 100 * (math.Exp(sum/float64(len(logs[op]))) - 1)
+		mean := 100 * (math.Exp(sum/float64(len(logs[op]))) - 1)
 		mark := ""
-		if change < -fall {
+		if mean < -fall {
 			fell, mark = append(fell, op), "  fell"
 		}
-		fmt.Fprintf(out, "%-20s %6d %+7.1f%%%s\n", op, len(logs[op]), change, mark)
+		fmt.Fprintf(out, "%-20s %6d %7d %+7.1f%%%s\n", op, len(logs[op]), changed, mean, mark)
 	}
 	return fell, nil
 }

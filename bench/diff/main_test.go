@@ -56,16 +56,23 @@ func TestAFallOfAnOpFails(t *testing.T) {
 	fell, err := gate(&out, before, now, 15)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"Add"}, fell)
-	assert.Equal(t, `op                   shapes   change
-Add                       2   -20.0%  fell
-Copy                      1    +0.0%
-all                       3   -13.8%
+	assert.Equal(t, `op                   shapes changed     mean
+Add                       2       1   -20.0%  fell
+Copy                      1       0    +0.0%
+all                       3       1   -13.8%
 `, out.String())
 	fell, err = gate(&out, before, now, 21)
 	require.NoError(t, err)
 	assert.Empty(t, fell)
 	_, err = gate(&out, before, read("BenchmarkNew/n=1 1 10 %ceiling\n"), 21)
 	assert.ErrorContains(t, err, "make bench-baseline")
+
+	before = read("BenchmarkAdd/n=1 1 50 %ceiling\nBenchmarkAdd/n=1 1 40 %ceiling\n")
+	for now, fails := range map[string]bool{"39": true, "40": false} {
+		fell, err = gate(&out, before, read("BenchmarkAdd/n=1 1 30 %ceiling\nBenchmarkAdd/n=1 1 "+now+" %ceiling\n"), 15)
+		require.NoError(t, err)
+		assert.Equal(t, fails, len(fell) > 0, "samples 30 and %s after 40 and 50", now)
+	}
 
 	a, b := write(t, "BenchmarkAdd/n=1 1 50 %ceiling\n"), write(t, "BenchmarkAdd/n=1 1 40 %ceiling\n")
 	assert.EqualError(t, gateCommand{15, a, b}.Run(), "the shares of ceilings fell by more than 15 %: [Add all]")

@@ -163,10 +163,10 @@ func (c *canvas) roofs(x, y scale, peak float64, copies []float64) {
 		flat = min(flat, to)
 		c.line(x.at(from), y.at(from*gbs), x.at(to), y.at(to*gbs), fmt.Sprintf(`stroke="%s" stroke-width="1.8" stroke-dasharray="%s"`, ink, []string{"", "9 4", "3 4"}[i]))
 		// Apart from each other where two sizes are about as fast, and from the points.
-		at := from * math.Pow(to/from, []float64{0.05, 0.5, 0.56}[i])
-		away := []float64{-6, -6, 15}[i]
+		at := from * math.Pow(to/from, []float64{0.05, 0.95, 0.95}[i])
+		away, anchor := []float64{-6, -6, 15}[i], []string{"start", "end", "end"}[i]
 		angle := -math.Atan(slope) * 180 / math.Pi
-		fmt.Fprintf(c, `<text transform="translate(%.1f %.1f) rotate(%.1f)" dy="%.0f" %s>copying %s: %.0f GB/s</text>`+"\n", x.at(at), y.at(at*gbs), angle, away, name, sizes[i].name, gbs)
+		fmt.Fprintf(c, `<text transform="translate(%.1f %.1f) rotate(%.1f)" dy="%.0f" text-anchor="%s" %s>copying %s: %.0f GB/s</text>`+"\n", x.at(at), y.at(at*gbs), angle, away, anchor, name, sizes[i].name, gbs)
 	}
 	c.line(x.at(flat), y.at(peak), left+plotWidth, y.at(peak), fmt.Sprintf(`stroke="%s" stroke-width="1.8"`, ink))
 	c.text(left+plotWidth-8, y.at(peak)-8, name+` text-anchor="end"`, fmt.Sprintf("multiply-adds on registers: %.0f GFLOP/s", peak))
