@@ -10,7 +10,7 @@ bench: ## benchmark ops, networks, samplers and EM, ten minutes; BENCH=Conv2D, L
 
 # What is compared: one network, and vectors in the caches, a few times each.
 DIFF ?= /impl=host/level=.*/threads=.*/(net=small|size=l2|use=)
-DIFF_COUNT ?= 5
+DIFF_COUNT ?= 6
 FALL ?= 15
 BENCHSTAT ?= $(GO) run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
