@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test vet arm64 test-arm64 bench coverage fuzz crash-test
+.PHONY: help build test vet arm64 test-arm64 coverage fuzz crash-test
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -42,5 +42,4 @@ coverage: ## statement coverage of the method and the network code
 	$(GO) test -coverpkg=./emdiff/...,./nn/... -coverprofile=bench/out/cover.out ./emdiff/... ./nn/...
 	$(GO) tool cover -func=bench/out/cover.out | tail -1
 
-bench: ## run the benchmarks of the kernels
-	$(GO) test -run '^$$' -bench . ./bench/ ./nn/
+include bench/bench.mk

@@ -11,6 +11,7 @@ import (
 // of the channels of each image, or is nil.
 func (t *Tape) GroupNorm(x *Tensor, l *GroupNorm, scaleShift *Tensor) *Tensor {
 	mustMatch("GroupNorm", "x", x, x.N, x.H, x.W, l.C)
+	t.enter(l.Gamma.layer())
 	y := t.NewTensor(x.N, x.H, x.W, x.C)
 	k := kernels.GroupNorm{N: x.N, HW: x.H * x.W, C: x.C, Groups: l.Groups, Eps: l.Eps, SiLU: l.SiLU, XStride: x.Stride}
 	gamma, _ := l.Gamma.value(t.UseEMA)

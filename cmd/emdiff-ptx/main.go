@@ -20,6 +20,8 @@ type flags struct {
 	Tune     tuneCommand     `cmd:"" help:"Measure every variant of the convolutions and linear layers of U-Nets, and write the table of the fastest."`
 	GPUCheck gpuCheckCommand `cmd:"" name:"gpu-check" help:"On a card: conformance of driver and kernels, timings and tuning, into one JSON file."`
 	Diff     diffCommand     `cmd:"" help:"Compare two PTX files: kernels added (+), removed (-) and changed (~)."`
+
+	cli.Profiles
 }
 
 type listCommand struct{}
@@ -40,8 +42,9 @@ type diffCommand struct {
 func (c diffCommand) Run() error { return inspect.Diff(os.Stdout, c.A, c.B) }
 
 func main() {
-	command := kong.Parse(&flags{}, kong.Name("emdiff-ptx"), cli.ExitCodes(), kong.Description("Look at emdiff's CUDA kernels, on a card or on the emulator."))
-	if err := command.Run(); err != nil {
+	f := &flags{}
+	command := kong.Parse(f, kong.Name("emdiff-ptx"), cli.ExitCodes(), kong.Description("Look at emdiff's CUDA kernels, on a card or on the emulator."))
+	if err := f.Around(func() error { return command.Run() }); err != nil {
 		fmt.Fprintln(os.Stderr, "emdiff-ptx:", err)
 		os.Exit(1)
 	}

@@ -63,22 +63,28 @@ type CopyProbe struct {
 func NewCopyProbe(bytes, threads int) *CopyProbe {
 	n := kernels.AlignUp(max(1, bytes/4/threads))
 	array := func() []float32 { return f32(memory{}.Alloc(kernels.F32, n*threads)) }
-	c := &CopyProbe{copyJob{n: n, dst: array(), src: array()}, newPool(threads), copyKernels()}
+	c := &CopyProbe{copyJob{n: n, times: 1, dst: array(), src: array()}, newPool(threads), copyKernels()}
 	for i := range c.job.src { // untouched pages would all be one page of zeros
 		c.job.src[i] = 1
 	}
 	c.Turn() // the first touch of dst is not copying
+	for start := time.Now(); c.job.times < 1<<20; start = time.Now() {
+		if c.Turn(); time.Since(start) > time.Duration(len(c.ways))*time.Millisecond {
+			break
+		}
+		c.job.times *= 2 // else a thread that is slow to wake finds its part taken
+	}
 	return c
 }
 
-// Turn copies once in every way and returns the GB/s of the best.
+// Turn copies in every way for a millisecond or once, and returns the GB/s of the best.
 func (c *CopyProbe) Turn() float64 {
 	threads, best := len(c.job.src)/c.job.n, 0.0
 	for _, way := range c.ways {
 		c.job.copies = way
 		start := time.Now()
 		c.pool.run(threads, &c.job)
-		best = max(best, float64(8*len(c.job.src))/time.Since(start).Seconds()/1e9)
+		best = max(best, float64(8*len(c.job.src)*c.job.times)/time.Since(start).Seconds()/1e9)
 	}
 	return best
 }
@@ -99,12 +105,16 @@ func copyKernels() []func(dst, src []float32) {
 }
 
 type copyJob struct {
-	n        int
+	n, times int
 	dst, src []float32
 	copies   func(dst, src []float32)
 }
 
-func (j *copyJob) part(_, i int) { j.copies(j.dst[i*j.n:][:j.n], j.src[i*j.n:][:j.n]) }
+func (j *copyJob) part(_, i int) {
+	for range j.times {
+		j.copies(j.dst[i*j.n:][:j.n], j.src[i*j.n:][:j.n])
+	}
+}
 
 // portablePeakFLOPs is the work of one turn of peakPortable.
 const portablePeakFLOPs = 24

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"runtime"
 
 	"emdiff/kernels"
@@ -57,6 +58,9 @@ func (s *Set) Free(b kernels.Buffer) {
 	s.packs.forget(h.data, h.n*h.dtype.Size())
 	s.memory.Free(b)
 }
+
+// SetLabels gives the workers labels for profilers (see kernels.Labelled).
+func (s *Set) SetLabels(labels context.Context) { s.pool.labels = labels }
 
 // Sync returns nil: every op has finished, and none can fail.
 func (s *Set) Sync() error { return nil }

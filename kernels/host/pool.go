@@ -1,7 +1,9 @@
 package host
 
 import (
+	"context"
 	"runtime"
+	"runtime/pprof"
 	"sync/atomic"
 )
 
@@ -23,6 +25,9 @@ type pool struct {
 	gate  atomic.Int32
 	spans []span // of the caller and of each worker
 	job   job
+
+	// Labels of the job for profilers, which a worker wears while it is inside; nil until some are set.
+	labels context.Context
 }
 
 // span is a range of consecutive parts. Every worker starts on its own and then helps with the others': what lies side by
@@ -124,7 +129,14 @@ func (p *pool) serve(w *worker) {
 			return
 		}
 		if p.enter() {
+			labels := p.labels
+			if labels != nil {
+				pprof.SetGoroutineLabels(labels)
+			}
 			p.work(w.id)
+			if labels != nil { // waiting is no work of this job
+				pprof.SetGoroutineLabels(context.Background())
+			}
 			p.leave()
 		}
 	}
