@@ -4,8 +4,11 @@ package kernels
 // implementation wraps itself in it, so that kernels hold no checks and all implementations reject the same mistakes.
 func Checked(s Set) Set { return &checked{s} }
 
-// Unwrap returns the implementation behind Checked.
+// Unwrap returns the implementation behind Checked and Labelled.
 func Unwrap(s Set) Set {
+	if l, ok := s.(*labelled); ok {
+		s = l.Set
+	}
 	if c, ok := s.(*checked); ok {
 		return c.Set
 	}
@@ -130,6 +133,7 @@ func (s *checked) GroupNormGrad(dx, dgamma, dbeta, dscaleShift, dy, x, gamma, be
 func (s *checked) Attention(o, q, k, v, lse Buffer, p Attention) {
 	const op = "Attention"
 	valid(op, p)
+	s.supported(op, p.Precision)
 	n := span(p.N*p.T, p.Channels(), p.QKVStride)
 	need(op, "q", q, F32, n)
 	need(op, "k", k, F32, n)
@@ -142,6 +146,7 @@ func (s *checked) Attention(o, q, k, v, lse Buffer, p Attention) {
 func (s *checked) AttentionGrad(dq, dk, dv, do, q, k, v, o, lse Buffer, p Attention) {
 	const op = "AttentionGrad"
 	valid(op, p)
+	s.supported(op, p.Precision)
 	n := span(p.N*p.T, p.Channels(), p.QKVStride)
 	for _, a := range []struct {
 		name string

@@ -2,7 +2,7 @@ package kernels
 
 import "fmt"
 
-// Precision says how the products of a convolution, linear layer or matrix product are formed. Accumulation is float32.
+// Precision says how the products of a convolution, linear layer, matrix product or attention are formed. Accumulation is float32.
 type Precision uint8
 
 // The precisions. Sets that have no kernel for one panic: precision never falls back silently (see Set.Supports).

@@ -1,6 +1,8 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // ShapeError is a programmer's mistake: an argument whose shape, type or presence does not fit the op. Ops panic with it.
 type ShapeError struct {

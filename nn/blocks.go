@@ -82,6 +82,7 @@ func (r *resBlock) forward(t *Tape, a args, into *Tensor) *Tensor {
 // attention is diffusers' Attention over pixels: norm, query, key and value in one product, heads, projection, plus the input.
 type attention struct {
 	norm  *GroupNorm // nil in the middle of a scale-shift network
+	name  string
 	qkv   *Linear
 	out   *Linear
 	c     int
@@ -89,7 +90,7 @@ type attention struct {
 }
 
 func (u *UNet) attention(b *Builder, name string, c int, norm bool) *attention {
-	a := &attention{c: c, heads: u.Config.heads(c)}
+	a := &attention{name: name, c: c, heads: u.Config.heads(c)}
 	if norm {
 		a.norm = b.GroupNorm(name+".group_norm", c, u.Config.NormGroups, float32(u.Config.NormEps), false)
 	}
@@ -109,6 +110,7 @@ func (a *attention) forward(t *Tape, in args, into *Tensor) *Tensor {
 	if h != in.x {
 		t.Release(h)
 	}
+	t.enter(a.name)
 	o := t.Attention(qkv, a.c, a.heads)
 	t.Release(qkv)
 	y := t.Linear(o, a.out, Epilogue{Residual: in.x, Into: into})
@@ -141,6 +143,7 @@ func (s *stage) forward(t *Tape, a args, into *Tensor) *Tensor {
 type enlarge struct{ conv *Conv2D }
 
 func (l *enlarge) forward(t *Tape, a args, into *Tensor) *Tensor {
+	t.enter(l.conv.Weight.layer())
 	large := t.Upsample(a.x)
 	y := t.Conv(large, l.conv, Epilogue{Into: into})
 	t.Release(large)

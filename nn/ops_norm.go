@@ -11,6 +11,7 @@ import (
 // of the channels of each image, or is nil.
 func (t *Tape) GroupNorm(x *Tensor, l *GroupNorm, scaleShift *Tensor) *Tensor {
 	mustMatch("GroupNorm", "x", x, x.N, x.H, x.W, l.C)
+	t.enter(l.Gamma.layer())
 	y := t.NewTensor(x.N, x.H, x.W, x.C)
 	k := kernels.GroupNorm{N: x.N, HW: x.H * x.W, C: x.C, Groups: l.Groups, Eps: l.Eps, SiLU: l.SiLU, XStride: x.Stride}
 	gamma, _ := l.Gamma.value(t.UseEMA)
@@ -68,7 +69,7 @@ func (t *Tape) Attention(qkv *Tensor, c, heads int) *Tensor {
 	}
 	y := t.NewTensor(qkv.N, qkv.H, qkv.W, c)
 	k := kernels.Attention{N: qkv.N, T: qkv.H * qkv.W, Heads: heads, HeadDim: c / heads,
-		Scale: float32(1 / math.Sqrt(float64(c/heads))), QKVStride: qkv.Stride}
+		Scale: float32(1 / math.Sqrt(float64(c/heads))), QKVStride: qkv.Stride, Precision: t.Precision}
 	op := state[attentionOp](t)
 	lse := t.NewTensor(qkv.N, heads, 1, k.T)
 	*op = attentionOp{y: y, qkv: qkv, lse: lse, k: k, parts: op.parts}

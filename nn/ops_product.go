@@ -12,6 +12,7 @@ type Epilogue struct {
 // Conv computes y = conv(x) + bias + e.ImageBias + e.Residual.
 func (t *Tape) Conv(x *Tensor, l *Conv2D, e Epilogue) *Tensor {
 	mustMatch("Conv", "x", x, x.N, x.H, x.W, l.Cin)
+	t.enter(l.Weight.layer())
 	w, version := l.Weight.value(t.UseEMA)
 	p := kernels.Conv{N: x.N, H: x.H, W: x.W, Cin: l.Cin, Cout: l.Cout, KH: l.Kernel, KW: l.Kernel, Stride: l.Stride,
 		PadTop: l.PadBefore, PadLeft: l.PadBefore, PadBottom: l.PadAfter, PadRight: l.PadAfter,
@@ -31,6 +32,7 @@ func (t *Tape) Conv(x *Tensor, l *Conv2D, e Epilogue) *Tensor {
 // Linear computes y = x w + bias + e.Residual for every pixel.
 func (t *Tape) Linear(x *Tensor, l *Linear, e Epilogue) *Tensor {
 	mustMatch("Linear", "x", x, x.N, x.H, x.W, l.In)
+	t.enter(l.Weight.layer())
 	w, version := l.Weight.value(t.UseEMA)
 	y := t.target("Linear", e.Into, x.N, x.H, x.W, l.Out)
 	p := kernels.Linear{Rows: x.Rows(), K: l.In, M: l.Out, XStride: x.Stride, YStride: y.Stride, Precision: t.Precision, WeightVersion: version}

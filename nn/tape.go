@@ -47,7 +47,7 @@ func ParseCheckpoint(name string) (c Checkpoint, ok bool) {
 // reverse. Its tensors live in an arena until Reset. Ops write new tensors and never change their arguments (Dropout is the
 // exception). A tape belongs to one goroutine, as its Set does.
 type Tape struct {
-	// Precision of the products of convolutions and linear layers.
+	// Precision of the products of convolutions, linear layers and attention.
 	Precision kernels.Precision
 	// UseEMA runs forward passes with the moving average of the weights instead of the weights.
 	UseEMA bool
@@ -67,6 +67,7 @@ type Tape struct {
 	arena    arena
 	plans    map[planKey]*steps
 	records  []record
+	layer    string  // that ops belong to
 	paused   bool    // ops are not recorded: the reverse pass will run them again
 	skip     *Tensor // products into it are recorded without being computed again
 	consumed bool    // Backward has used up the records
@@ -85,6 +86,7 @@ type record struct {
 	reads  [4]*Tensor // whose values reverse needs, or nil
 	params bool       // has parameters
 	op     reversible
+	layer  string
 }
 
 // reversible adds an op's contributions to the gradients of its inputs and parameters.
@@ -183,6 +185,7 @@ func (t *Tape) record(r record) {
 	}
 	t.consumed = false
 	t.hold(r.reads)
+	r.layer = t.layer
 	t.records = append(t.records, r)
 }
 
@@ -248,6 +251,7 @@ func (t *Tape) replay(y, dy *Tensor, params bool, wrt, grads []*Tensor) {
 	p.mark(0)
 	p.seed(y, dy)
 	p.play(0, params && t.mode == Training)
+	kernels.SetLayer(t.set, "")
 	for i, x := range wrt {
 		grads[i] = p.result(x)
 	}
@@ -286,6 +290,7 @@ func (p *pass) play(from int, consume bool) {
 		out := r.out.root()
 		out.pending--
 		if p.needs(&r) && out.grad.buf != nil {
+			kernels.SetLayer(p.set, r.layer)
 			r.op.reverse(p)
 		}
 		if out.pending == 0 && !out.keep {

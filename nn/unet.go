@@ -132,6 +132,7 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 	t.follow(u, x.N, x.H, x.W)
 	emb := u.embed(t, time)
 	if r := u.Config.unshuffle(); r > 1 {
+		t.enter("unshuffle")
 		x = t.PixelUnshuffle(x, r)
 	}
 	blocks := t.Checkpoint == CheckpointBlocks
@@ -173,6 +174,7 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 	t.Release(mid)
 	for _, l := range u.up {
 		for i, s := range l.stages {
+			t.enter("concat")
 			whole := t.Concat(joins[len(joins)-1])
 			joins = joins[:len(joins)-1]
 			into := left()
@@ -192,15 +194,18 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 	y := t.run(&u.out, args{x: x}, nil, t.Checkpoint != CheckpointNone)
 	t.Release(x, emb)
 	if r := u.Config.unshuffle(); r > 1 {
+		t.enter("shuffle")
 		small := y
 		y = t.PixelShuffle(small, r)
 		t.Release(small)
 	}
+	t.enter("")
 	return y
 }
 
 // embed returns SiLU of the time embedding, which is all that the residual blocks use.
 func (u *UNet) embed(t *Tape, time *Tensor) *Tensor {
+	t.enter("time_embedding")
 	e := t.TimeEmbedding(time, u.Config.timeEmbedding(time.N))
 	h := t.Linear(e, u.time1, Epilogue{})
 	a := t.SiLU(h)

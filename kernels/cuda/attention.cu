@@ -1,28 +1,24 @@
 // Attention, softmax(scale q k^T) v per image and head, and its gradients. The T x T matrix is never stored: the forward pass keeps the
 // log of every row's sum of exponentials (lse), from which the gradients recompute the weights.
 //
-// Ladder (thread instructions per multiply-add of the forward pass at 64 channels per head, counted by the emulator)
-//   naive  6.7 one block per query (forward, dq) or per key (dk, dv). It walks over the other tokens SLAB at a time, one dot product per
-//          thread, and then each thread gathers the slab's contribution to a few channels. The softmax is online: a running maximum and
-//          sum, by which what was gathered before is rescaled.
-//   tile64 1.9 one block per 64 queries (or keys). It walks over the other tokens 64 at a time: a 64 x 64 tile of scores in registers, 4 x 4
-//          per thread, from operands staged in shared memory; the tile of weights goes through shared memory and multiplies 64 channels
-//          (grid y) of the values. Every value fetched is used 64 times; no bank conflicts; narrow heads share the threads of a row among
-//          tokens. 128-bit accesses if channels and strides are multiples of four (tile64), scalar ones if not (any64).
+// Ladder (thread instructions per multiply-add of the forward pass of 128 tokens, counted by the emulator)
+//   naive    6.7 at 64 channels per head: one block per query (forward, dq) or per key (dk, dv). It walks over the other tokens SLAB at a
+//            time, one dot product per thread, and then each thread gathers the slab's contribution to a few channels. The softmax is
+//            online: a running maximum and sum, by which what was gathered before is rescaled.
+//   tile64   1.9 at 64: one block per 64 queries (or keys). It walks over the other tokens 64 at a time: a 64 x 64 tile of scores in
+//            registers, 4 x 4 per thread, from operands staged in shared memory; the tile of weights goes through shared memory and
+//            multiplies 64 channels of the values. Every value fetched is used 64 times; no bank conflicts; narrow heads share the threads
+//            of a row among tokens. 128-bit accesses if channels and strides are multiples of four (tile64), scalar ones if not (any64).
+//   tile256  1.5 at 256: the sums of all channels stay in registers, up to 256 of them, so that the scores of wide heads are computed once
+//            (any256: scalar accesses); by blocks of 64 channels each, they took 2.6 times the multiply-adds. More channels are more
+//            blocks (grid y).
 //
 // Sums run over the tokens in an order that depends on T alone.
-#include "dev.cuh"
+#include "attention.cuh"
 
 const int THREADS = 128, SLAB = THREADS;
 
-// Heads is the layout of q, k, v, o: [N][T] tokens, a stride apart, of heads*dim channels. Grid x is (n*heads + head)*t + token.
-struct Heads {
-  int t, heads, dim, in, out;  // tokens, heads, channels per head, stride of q, k, v, and of o
-  float scale;
-};
-#define HEADS_PARAMS int t, int heads, int dim, int in, int out, float scale
-#define HEADS Heads{t, heads, dim, in, out, scale}
-
+// Token is a block's token: grid x is (n*heads + head)*t + token.
 struct Token {
   int n, head, i;
   METHOD Token(const Heads& p) {
@@ -78,14 +74,8 @@ KERNEL(THREADS) attention_forward_f32_naive(float* o, float* lse, const float* q
   if (thread_x() == 0) lse[block_x()] = largest + logarithm(total);
 }
 
-// delta[n][head][i] = sum over c of do * o: what the softmax's normalisation takes from the cotangent of a row's scores. One token per
-// thread.
-KERNEL(THREADS) attention_delta_f32_naive(float* delta, const float* dout, const float* o, int rows, int t, int heads, int dim, int out) {
-  int r = index_x(THREADS);
-  if (r >= rows) return;
-  int image = r / (heads * t), head = r / t % heads, i = r % t;
-  i64 first = ((i64)image * t + i) * out + head * dim;
-  delta[r] = dot(dout + first, o + first, dim);
+KERNEL(THREADS) attention_delta_f32_naive(DELTA_PARAMS) {
+  token_delta(delta, dout, o, rows, t, heads, dim, out, THREADS, [](float g) { return g; });
 }
 
 // dq_i = scale sum over j of w_ij (do_i v_j - delta_i) k_j. Dynamic shared memory: 3*dim floats: q_i, do_i and the sum.
@@ -162,7 +152,7 @@ attention_keygrad_f32_naive(float* dk, float* dv, const float* dout, const float
 
 // Tiled rungs: 256 threads, tx = thread % 16 and ty = thread / 16, which owns rows 4 ty ... 4 ty + 3 and columns 4 tx ... 4 tx + 3.
 
-const int TILED = 256, SIDE = 64;
+const int TILED = 256;
 const int STAGE = SIDE * SIDE + SIDE / 4 * 8;  // floats of a staged tile
 
 // Two layouts of a tile [k][i]: skewed by 8 floats every four k for operands stored four k at a time, by 4 floats for weights, which a
@@ -173,19 +163,13 @@ DEVICE int weighted(int k, int i) { return k * SIDE + k / 4 * 4 + i; }
 DEVICE int tx() { return thread_x() % 16; }
 DEVICE int ty() { return thread_x() / 16; }
 
-// Side is 64 tokens of a tensor: where the image and head start, the stride, the first token.
-struct Side {
-  const float* base;
-  int stride, first;
-};
-
 // stage_across fills tile [channel][token] with channels from..from+63 of the tokens; what does not exist is 0.
 template <int V> DEVICE void stage_across(float* tile, Side s, const Heads& p, int from) {
   int token = thread_x() / 4;
   for (int pass = 0; pass < SIDE; pass += 16) {
     int k = pass + thread_x() % 4 * 4, c = from + k;
     float4 v = 0;
-    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + (i64)(s.first + token) * s.stride + c, p.dim - c);
+    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + ((s.first + token) * s.stride + c), p.dim - c);
     for (int e = 0; e < 4; e++) tile[staged(k + e, token)] = v[e];
   }
 }
@@ -200,8 +184,8 @@ struct Square {
 // each tile; reduce adds the splits at the end.
 struct Columns {
   int groups, channel, split;
-  METHOD Columns(const Heads& p, int from) : groups(1) {
-    while (groups < 16 && 4 * groups < p.dim - from) groups *= 2;
+  METHOD Columns(int channels) : groups(1) {
+    while (groups < 16 && 4 * groups < channels) groups *= 2;
     channel = tx() % groups * 4;
     split = tx() / groups;
   }
@@ -224,7 +208,7 @@ template <int V> DEVICE void stage_along(float* tile, Side s, const Heads& p, in
   for (int i = thread_x(); i < SIDE * columns.groups; i += TILED) {
     int token = i / columns.groups, k = i % columns.groups * 4, c = from + k;
     float4 v = 0;
-    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + (i64)(s.first + token) * s.stride + c, p.dim - c);
+    if (s.first + token < p.t && c < p.dim) v = get4<V>(s.base + ((s.first + token) * s.stride + c), p.dim - c);
     store4(tile + columns.at(token) + k, v);
   }
 }
@@ -277,24 +261,9 @@ template <int V> DEVICE void put_rows(float* to, int stride, int first, const Sq
   int c = from + columns.channel;
   for (int r = 0; r < 4; r++) {
     int token = first + 4 * ty() + r;
-    if (token < p.t && c < p.dim && columns.split == 0) write4<V>(to + (i64)token * stride + c, scale * s.row[r], p.dim - c, 0);
+    if (token < p.t && c < p.dim && columns.split == 0) write4<V>(to + (token * stride + c), scale * s.row[r], p.dim - c, 0);
   }
 }
-
-// Place is the block's 64 tokens: grid x is (n*heads + head)*tiles + tile, grid y the 64 channels of the result.
-struct Place {
-  int n, head, first, from;
-  i64 row;  // of lse and delta
-  METHOD Place(const Heads& p) {
-    int tiles = (p.t + SIDE - 1) / SIDE, pair = block_x() / tiles;
-    first = (block_x() - pair * tiles) * SIDE;
-    n = pair / p.heads;
-    head = pair - n * p.heads;
-    from = block_y() * SIDE;
-    row = (i64)pair * p.t;
-  }
-  METHOD i64 start(const Heads& p, int stride) const { return (i64)n * p.t * stride + head * p.dim; }
-};
 
 // Sums and maxima over the 16 threads of a row of squares, which are half a warp.
 DEVICE float row_sum(float v) {
@@ -306,12 +275,34 @@ DEVICE float row_max(float v) {
   return v;
 }
 
-template <int V> DEVICE void forward(float* o, float* lse, const float* q, const float* k, const float* v, const Heads& p) {
+// Results is the rows of the block's result: GROUPS squares of 64 channels each, those that exist. Of several, the last is as wide as the
+// others, whatever channels exist: how it would be shared takes registers that the gradient of keys does not have.
+template <int GROUPS> struct Results {
+  Square group[GROUPS];
+  METHOD Results() : group() {}
+  template <class Visit> METHOD void each(const Heads& p, int from, const Visit& visit) {
+#pragma unroll
+    for (int g = 0; g < GROUPS; g++) {
+      if (from + g * SIDE < p.dim) visit(group[g], from + g * SIDE, Columns(GROUPS > 1 ? SIDE : p.dim - from));
+    }
+  }
+  // add is gather for all channels.
+  template <int V> METHOD void add(float* a, float* b, const Square& weights, Side tokens, const Heads& p, int from) {
+    each(p, from, [&](Square& out, int channels, Columns columns) { gather<V>(out, a, b, weights, tokens, p, channels, columns); });
+  }
+  template <int V> METHOD void put(float* to, int stride, int first, float scale, const Heads& p, int from) {
+    each(p, from, [&](Square& out, int channels, Columns columns) {
+      columns.reduce(out);
+      put_rows<V>(to, stride, first, out, scale, p, channels, columns);
+    });
+  }
+};
+
+template <int V, int GROUPS> DEVICE void forward(float* o, float* lse, const float* q, const float* k, const float* v, const Heads& p) {
   __shared__ __attribute__((aligned(16))) float a[STAGE], b[STAGE];
-  Place at(p);
+  Tokens<GROUPS> at(p);
   i64 in = at.start(p, p.in);
-  Columns columns(p, at.from);
-  Square out = {};
+  Results<GROUPS> out;
   float largest[4], total[4];
   for (int r = 0; r < 4; r++) largest[r] = -3.4e38f, total[r] = 0;
   for (int first = 0; first < p.t; first += SIDE) {
@@ -328,18 +319,19 @@ template <int V> DEVICE void forward(float* o, float* lse, const float* q, const
       for (int e = 0; e < 4; e++) s.row[r][e] = first + 4 * tx() + e < p.t ? exponential(s.row[r][e] - best) : 0;
       largest[r] = best;
       total[r] = fma(total[r], fade, row_sum((s.row[r][0] + s.row[r][1]) + (s.row[r][2] + s.row[r][3])));
-      out.row[r] = out.row[r] * fade;
+#pragma unroll
+      for (int g = 0; g < GROUPS; g++) out.group[g].row[r] = out.group[g].row[r] * fade;
     }
-    gather<V>(out, a, b, s, Side{v + in, p.in, first}, p, at.from, columns);
+    out.template add<V>(a, b, s, Side{v + in, p.in, first}, p, at.from);
   }
-  columns.reduce(out);
 #pragma unroll
   for (int r = 0; r < 4; r++) {
-    out.row[r] = out.row[r] / total[r];
+#pragma unroll
+    for (int g = 0; g < GROUPS; g++) out.group[g].row[r] = out.group[g].row[r] / total[r];
     int token = at.first + 4 * ty() + r;
     if (token < p.t && tx() == 0 && at.from == 0) lse[at.row + token] = largest[r] + logarithm(total[r]);
   }
-  put_rows<V>(o + at.start(p, p.out), p.out, at.first, out, 1, p, at.from, columns);
+  out.template put<V>(o + at.start(p, p.out), p.out, at.first, 1, p, at.from);
 }
 
 // weigh turns the products of queries and keys into softmax weights: exp(scale s - lse), and those of do and v into the cotangents of the
@@ -366,58 +358,55 @@ DEVICE void weigh(Square& s, Square& d, const float* lse, const float* delta, in
   }
 }
 
-template <int V>
+template <int V, int GROUPS>
 DEVICE void query_gradient(float* dq, const float* dout, const float* q, const float* k, const float* v, const float* lse, const float* delta, const Heads& p) {
   __shared__ __attribute__((aligned(16))) float a[STAGE], b[STAGE];
-  Place at(p);
+  Tokens<GROUPS> at(p);
   i64 in = at.start(p, p.in), out = at.start(p, p.out);
-  Columns columns(p, at.from);
-  Square sum = {};
+  Results<GROUPS> sum;
   for (int first = 0; first < p.t; first += SIDE) {
     Square s = products<V>(a, b, Side{q + in, p.in, at.first}, Side{k + in, p.in, first}, p);
     Square d = products<V>(a, b, Side{dout + out, p.out, at.first}, Side{v + in, p.in, first}, p);
     weigh<true>(s, d, lse + at.row, delta + at.row, at.first, first, p);
-    gather<V>(sum, a, b, d, Side{k + in, p.in, first}, p, at.from, columns);
+    sum.template add<V>(a, b, d, Side{k + in, p.in, first}, p, at.from);
   }
-  columns.reduce(sum);
-  put_rows<V>(dq + in, p.in, at.first, sum, p.scale, p, at.from, columns);
+  sum.template put<V>(dq + in, p.in, at.first, p.scale, p, at.from);
 }
 
-template <int V>
+template <int V, int GROUPS>
 DEVICE void key_gradient(float* dk, float* dv, const float* dout, const float* q, const float* k, const float* v, const float* lse, const float* delta,
                          const Heads& p) {
   __shared__ __attribute__((aligned(16))) float a[STAGE], b[STAGE];
-  Place at(p);
+  Tokens<GROUPS> at(p);
   i64 in = at.start(p, p.in), out = at.start(p, p.out);
-  Columns columns(p, at.from);
-  Square key_sum = {}, value_sum = {};
+  Results<GROUPS> key_sum, value_sum;
   for (int first = 0; first < p.t; first += SIDE) {
     Square s = products<V>(a, b, Side{k + in, p.in, at.first}, Side{q + in, p.in, first}, p);
     Square d = products<V>(a, b, Side{v + in, p.in, at.first}, Side{dout + out, p.out, first}, p);
     weigh<false>(s, d, lse + at.row, delta + at.row, first, at.first, p);
-    gather<V>(value_sum, a, b, s, Side{dout + out, p.out, first}, p, at.from, columns);
-    gather<V>(key_sum, a, b, d, Side{q + in, p.in, first}, p, at.from, columns);
+    value_sum.template add<V>(a, b, s, Side{dout + out, p.out, first}, p, at.from);
+    key_sum.template add<V>(a, b, d, Side{q + in, p.in, first}, p, at.from);
   }
-  columns.reduce(key_sum);
-  columns.reduce(value_sum);
-  put_rows<V>(dk + in, p.in, at.first, key_sum, p.scale, p, at.from, columns);
-  put_rows<V>(dv + in, p.in, at.first, value_sum, 1, p, at.from, columns);
+  key_sum.template put<V>(dk + in, p.in, at.first, p.scale, p, at.from);
+  value_sum.template put<V>(dv + in, p.in, at.first, 1, p, at.from);
 }
 
-#define RUNG(variant, V)                                                                                                                                  \
+#define RUNG(variant, V, GROUPS)                                                                                                                                  \
   KERNEL(TILED) attention_forward_f32_##variant(float* o, float* lse, const float* q, const float* k, const float* v, HEADS_PARAMS) {                    \
-    forward<V>(o, lse, q, k, v, HEADS);                                                                                                                   \
+    forward<V, GROUPS>(o, lse, q, k, v, HEADS);                                                                                                                   \
   }                                                                                                                                                       \
   KERNEL(TILED)                                                                                                                                           \
   attention_querygrad_f32_##variant(float* dq, const float* dout, const float* q, const float* k, const float* v, const float* lse, const float* delta, \
                                     HEADS_PARAMS) {                                                                                                       \
-    query_gradient<V>(dq, dout, q, k, v, lse, delta, HEADS);                                                                                              \
+    query_gradient<V, GROUPS>(dq, dout, q, k, v, lse, delta, HEADS);                                                                                              \
   }                                                                                                                                                       \
   KERNEL(TILED)                                                                                                                                           \
   attention_keygrad_f32_##variant(float* dk, float* dv, const float* dout, const float* q, const float* k, const float* v, const float* lse,            \
                                   const float* delta, HEADS_PARAMS) {                                                                                     \
-    key_gradient<V>(dk, dv, dout, q, k, v, lse, delta, HEADS);                                                                                            \
+    key_gradient<V, GROUPS>(dk, dv, dout, q, k, v, lse, delta, HEADS);                                                                                            \
   }
 
-RUNG(any64, 1)
-RUNG(tile64, 4)
+RUNG(any64, 1, 1)
+RUNG(tile64, 4, 1)
+RUNG(any256, 1, 4)
+RUNG(tile256, 4, 4)

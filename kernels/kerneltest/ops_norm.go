@@ -53,6 +53,15 @@ var attentionShapes = []kernels.Attention{
 	{N: 2, T: 70, Heads: 4, HeadDim: 8, Scale: 0.35},
 	{N: 1, T: 256, Heads: 1, HeadDim: 16, Scale: 0.25},
 	{N: 1, T: 16, Heads: 1, HeadDim: 256, Scale: 0.0625},
+	{N: 1, T: 70, Heads: 1, HeadDim: 256, Scale: 0.0625},
+	{N: 2, T: 70, Heads: 2, HeadDim: 8, Scale: 0.35, Precision: kernels.PrecisionTF32},
+	{N: 2, T: 70, Heads: 2, HeadDim: 8, Scale: 0.35, Precision: kernels.PrecisionBF16},
+	{N: 1, T: 33, Heads: 2, HeadDim: 40, Scale: 0.16, QKVStride: 240, OStride: 84, Precision: kernels.PrecisionTF32},
+	{N: 1, T: 33, Heads: 2, HeadDim: 40, Scale: 0.16, QKVStride: 240, OStride: 84, Precision: kernels.PrecisionBF16},
+	{N: 1, T: 70, Heads: 1, HeadDim: 200, Scale: 0.0707, Precision: kernels.PrecisionTF32},
+	{N: 1, T: 70, Heads: 1, HeadDim: 200, Scale: 0.0707, Precision: kernels.PrecisionBF16},
+	{N: 2, T: 19, Heads: 3, HeadDim: 7, Scale: 0.4, OStride: 25, Precision: kernels.PrecisionTF32}, // nothing to align
+	{N: 2, T: 19, Heads: 3, HeadDim: 7, Scale: 0.4, OStride: 25, Precision: kernels.PrecisionBF16},
 }
 
 var wrongAttentions = []kernels.Attention{{}, {N: 1, T: 1, Heads: 2, HeadDim: 2, QKVStride: 3}, {N: 1, T: 1, Heads: 2, HeadDim: 2, OStride: 3}}

@@ -7,7 +7,9 @@ import (
 )
 
 func (s *set[S, A]) Attention(o, q, k, v, lse kernels.Buffer, p kernels.Attention) {
-	os, qs, ks, vs, lses := values[S](o), values[S](q), values[S](k), values[S](v), values[S](lse)
+	os, lses := values[S](o), values[S](lse)
+	qs, ks, vs := s.operand(q, p.Precision), s.operand(k, p.Precision), s.operand(v, p.Precision)
+	round := s.rounding(p.Precision)
 	in, out := stride(p.QKVStride, p.Channels()), stride(p.OStride, p.Channels())
 	weight := make([]A, p.T)
 	for n := range p.N {
@@ -22,6 +24,7 @@ func (s *set[S, A]) Attention(o, q, k, v, lse kernels.Buffer, p kernels.Attentio
 				for j := range p.T {
 					weight[j] = exp(weight[j] - largest)
 					sum += weight[j]
+					weight[j] = round(weight[j])
 				}
 				for c := range p.HeadDim {
 					var z A
@@ -40,7 +43,9 @@ func (s *set[S, A]) Attention(o, q, k, v, lse kernels.Buffer, p kernels.Attentio
 // w * (do v^T - rowsum(do * o)).
 func (s *set[S, A]) AttentionGrad(dq, dk, dv, do, q, k, v, o, lse kernels.Buffer, p kernels.Attention) {
 	dqs, dks, dvs := values[S](dq), values[S](dk), values[S](dv)
-	dos, qs, ks, vs, os, lses := values[S](do), values[S](q), values[S](k), values[S](v), values[S](o), values[S](lse)
+	os, lses := values[S](o), values[S](lse)
+	dos, qs, ks, vs := s.operand(do, p.Precision), s.operand(q, p.Precision), s.operand(k, p.Precision), s.operand(v, p.Precision)
+	round := s.rounding(p.Precision)
 	in, out := stride(p.QKVStride, p.Channels()), stride(p.OStride, p.Channels())
 	weight, dscore := make([]A, p.T*p.T), make([]A, p.T*p.T)
 	for n := range p.N {
@@ -50,8 +55,9 @@ func (s *set[S, A]) AttentionGrad(dq, dk, dv, do, q, k, v, o, lse kernels.Buffer
 				rowSum := dot[S, A](doi, token(os, n, i, h, out, p))
 				for j := range p.T {
 					score := A(p.Scale) * dot[S, A](token(qs, n, i, h, in, p), token(ks, n, j, h, in, p))
-					weight[i*p.T+j] = exp(score - A(lses[(n*p.Heads+h)*p.T+i]))
-					dscore[i*p.T+j] = weight[i*p.T+j] * (dot[S, A](doi, token(vs, n, j, h, in, p)) - rowSum)
+					w := exp(score - A(lses[(n*p.Heads+h)*p.T+i]))
+					weight[i*p.T+j] = round(w)
+					dscore[i*p.T+j] = round(w * (dot[S, A](doi, token(vs, n, j, h, in, p)) - rowSum))
 				}
 			}
 			for i := range p.T {

@@ -10,18 +10,31 @@ import (
 // against it includes that of the rounding.
 func (s *set[S, A]) operand(b kernels.Buffer, p kernels.Precision) []S {
 	v := values[S](b)
-	if _, exact := any(v).([]float64); exact || p == kernels.PrecisionF32 {
+	if exact[S]() || p == kernels.PrecisionF32 {
 		return v
 	}
-	rounded := make([]S, len(v))
+	rounded, round := make([]S, len(v)), s.rounding(p)
 	for i := range v {
-		if p == kernels.PrecisionTF32 {
-			rounded[i] = S(roundTF32(float32(v[i])))
-		} else {
-			rounded[i] = S(fromBF16(toBF16(float32(v[i]))))
-		}
+		rounded[i] = S(round(A(v[i])))
 	}
 	return rounded
+}
+
+// rounding is what operand does to a value: for operands that are results themselves.
+func (s *set[S, A]) rounding(p kernels.Precision) func(A) A {
+	switch {
+	case exact[S]() || p == kernels.PrecisionF32:
+		return func(v A) A { return v }
+	case p == kernels.PrecisionTF32:
+		return func(v A) A { return A(roundTF32(float32(v))) }
+	}
+	return func(v A) A { return A(fromBF16(toBF16(float32(v)))) }
+}
+
+// exact reports whether values are stored as float64.
+func exact[S float]() bool {
+	_, yes := any(S(0)).(float64)
+	return yes
 }
 
 // roundTF32 keeps 10 bits of mantissa, ties away from zero (cvt.rna.tf32.f32).

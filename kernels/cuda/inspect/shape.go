@@ -109,7 +109,11 @@ var defaultShapes = []string{
 	"GroupNorm:N=1,HW=1024,C=128,Groups=32",
 	"GroupNormGrad:N=1,HW=1024,C=128,Groups=32",
 	"Attention:N=1,T=256,Heads=1,HeadDim=256,Scale=0.0625",
+	"Attention:N=1,T=256,Heads=1,HeadDim=256,Scale=0.0625,Precision=tf32",
+	"Attention:N=1,T=256,Heads=1,HeadDim=256,Scale=0.0625,Precision=bf16",
 	"AttentionGrad:N=1,T=256,Heads=1,HeadDim=256,Scale=0.0625",
+	"AttentionGrad:N=1,T=256,Heads=1,HeadDim=256,Scale=0.0625,Precision=tf32",
+	"AttentionGrad:N=1,T=256,Heads=1,HeadDim=256,Scale=0.0625,Precision=bf16",
 	"SiLU:Len=131072",
 	"SiLUGrad:Len=131072",
 	"Upsample2x:N=1,H=16,W=16,C=256",
@@ -141,11 +145,12 @@ func timedShapes(images int, precisions []string) []string {
 		}
 		add([]string{"Linear", "LinearInputGrad", "LinearWeightGrad"}, "Rows=%d*256,K=256,M=768,Precision="+precision)
 		add([]string{"MatMul"}, "Batch=%d,M=64,N=64,K=64,StrideA=4096,StrideB=4096,StrideC=4096,Precision="+precision)
+		add([]string{"Attention", "AttentionGrad"}, "N=%d,T=256,Heads=1,HeadDim=256,Scale=0.0625,Precision="+precision)
+		add([]string{"Attention", "AttentionGrad"}, "N=%d,T=256,Heads=32,HeadDim=8,Scale=0.354,Precision="+precision)
 	}
 	add([]string{"Conv2D"}, "N=%d,H=32,W=32,Cin=3,Cout=128")
 	add([]string{"Conv2D"}, "N=%d,H=32,W=32,Cin=128,Cout=3")
 	add([]string{"GroupNorm", "GroupNormGrad"}, "N=%d,HW=1024,C=128,Groups=32")
-	add([]string{"Attention", "AttentionGrad"}, "N=%d,T=256,Heads=1,HeadDim=256,Scale=0.0625")
 	add([]string{"Upsample2x", "Upsample2xGrad"}, "N=%d,H=16,W=16,C=256")
 	add([]string{"SiLU", "SiLUGrad", "Add", "Axpy", "Copy", "Fill", "Cast", "Clamp", "ClampGrad"}, "Len=%d*131072")
 	add([]string{"CopyChannels"}, "Rows=%d*1024,C=128,XStride=128,YStride=256,XOffset=0,YOffset=128")

@@ -130,6 +130,19 @@ inline void ld_shared_v4_f32_0_1_2_3_4(float& a, float& b, float& c, float& d, s
   a = p[0], b = p[1], c = p[2], d = p[3];
 }
 
+inline void ld_shared_u32_0_1_2(simt::u32& a, simt::u32 address, int offset) { a = *(const simt::u32*)(simt::u64)(address + offset); }
+inline void ld_shared_v2_u32_0_1_2_3(simt::u32& a, simt::u32& b, simt::u32 address, int offset) {
+  const simt::u32* p = (const simt::u32*)(simt::u64)(address + offset);
+  a = p[0], b = p[1];
+}
+inline void ld_shared_v4_u32_0_1_2_3_4_5(simt::u32& a, simt::u32& b, simt::u32& c, simt::u32& d, simt::u32 address, int offset) {
+  ld_shared_v2_u32_0_1_2_3(a, b, address, offset);
+  ld_shared_v2_u32_0_1_2_3(c, d, address, offset + 8);
+}
+inline void ld_shared_v4_f32_0_1_2_3_4_5(float& a, float& b, float& c, float& d, simt::u32 address, int offset) {
+  ld_shared_v4_f32_0_1_2_3_4(a, b, c, d, address + offset);
+}
+
 // Rounds to nearest, ties away from zero, to 10 bits of mantissa; the others are zero.
 inline void cvt_rna_tf32_f32_0_1(simt::u32& w, float x) {
   memcpy(&w, &x, sizeof w);
@@ -181,6 +194,9 @@ inline void mma_sync_aligned_m16n8k16_row_col_f32_bf16_bf16_f32_0_1_2_3_4_5_6_7_
 
 inline void cp_async_cg_shared_global_0_1_16_2(simt::u32 to, simt::u64 from, int bytes) {
   simt::self->copies.push_back({(char*)(simt::u64)to, (const char*)from, (simt::u32)bytes});
+}
+inline void cp_async_cg_shared_global_0_3_1_16_2(simt::u32 to, simt::u64 from, int bytes, int offset) {
+  cp_async_cg_shared_global_0_1_16_2(to + offset, from, bytes);
 }
 inline void cp_async_commit_group() { simt::self->groups.push_back(simt::self->copies.size()); }
 inline void cp_async_wait_group_0(int in_flight) { simt::wait_copies(in_flight); }
