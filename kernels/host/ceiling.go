@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"time"
 
 	"emdiff/kernels"
@@ -54,31 +55,46 @@ func CopyBandwidth(bytes, threads int) float64 {
 // CopyProbe is CopyBandwidth in turns, to go between those of what is compared with it: bandwidth wanders with what else
 // the machine does.
 type CopyProbe struct {
-	job  copyJob
-	pool *pool
-	ways []func(dst, src []float32)
+	job   copyJob
+	pool  *pool
+	ways  []func(dst, src []float32)
+	rates [][]float64 // of every way, in turn
 }
 
 // NewCopyProbe allocates and touches the arrays.
 func NewCopyProbe(bytes, threads int) *CopyProbe {
 	n := kernels.AlignUp(max(1, bytes/4/threads))
 	array := func() []float32 { return f32(memory{}.Alloc(kernels.F32, n*threads)) }
-	c := &CopyProbe{copyJob{n: n, dst: array(), src: array()}, newPool(threads), copyKernels()}
+	c := &CopyProbe{copyJob{n: n, dst: array(), src: array()}, newPool(threads), copyKernels(), nil}
+	c.rates = make([][]float64, len(c.ways))
 	for i := range c.job.src { // untouched pages would all be one page of zeros
 		c.job.src[i] = 1
 	}
 	c.Turn() // the first touch of dst is not copying
+	clear(c.rates)
 	return c
 }
 
 // Turn copies once in every way and returns the GB/s of the best.
 func (c *CopyProbe) Turn() float64 {
 	threads, best := len(c.job.src)/c.job.n, 0.0
-	for _, way := range c.ways {
+	for i, way := range c.ways {
 		c.job.copies = way
 		start := time.Now()
 		c.pool.run(threads, &c.job)
-		best = max(best, float64(8*len(c.job.src))/time.Since(start).Seconds()/1e9)
+		rate := float64(8*len(c.job.src)) / time.Since(start).Seconds() / 1e9
+		c.rates[i] = append(c.rates[i], rate)
+		best = max(best, rate)
+	}
+	return best
+}
+
+// Median returns the GB/s of the way whose median over all turns is best.
+func (c *CopyProbe) Median() float64 {
+	best := 0.0
+	for _, rates := range c.rates {
+		sorted := slices.Sorted(slices.Values(rates))
+		best = max(best, sorted[len(sorted)/2])
 	}
 	return best
 }
