@@ -42,34 +42,33 @@ func (j *peakJob) part(_, _ int) { j.loop(j.n) }
 // copies through the caches and past them, by Go and by the highest level. Reading and writing both count, but not what the
 // caches do besides: a copy through them reads what it overwrites as well. It is the ceiling of the elementwise ops at that size.
 func CopyBandwidth(bytes, threads int) float64 {
-	c := NewCopyProbe(bytes, threads)
-	defer c.Close()
+	c := newCopyProbe(bytes, threads)
+	defer c.close()
 	best := 0.0
 	for start := time.Now(); time.Since(start) < 100*time.Millisecond; {
-		best = max(best, c.Turn())
+		best = max(best, c.turn())
 	}
 	return best
 }
 
-// CopyProbe is CopyBandwidth in turns, to go between those of what is compared with it: bandwidth wanders with what else
-// the machine does.
-type CopyProbe struct {
+// copyProbe holds the arrays of CopyBandwidth.
+type copyProbe struct {
 	job  copyJob
 	pool *pool
 	ways []func(dst, src []float32)
 }
 
-// NewCopyProbe allocates and touches the arrays.
-func NewCopyProbe(bytes, threads int) *CopyProbe {
+// newCopyProbe allocates and touches the arrays.
+func newCopyProbe(bytes, threads int) *copyProbe {
 	n := kernels.AlignUp(max(1, bytes/4/threads))
 	array := func() []float32 { return f32(memory{}.Alloc(kernels.F32, n*threads)) }
-	c := &CopyProbe{copyJob{n: n, times: 1, dst: array(), src: array()}, newPool(threads), copyKernels()}
+	c := &copyProbe{copyJob{n: n, times: 1, dst: array(), src: array()}, newPool(threads), copyKernels()}
 	for i := range c.job.src { // untouched pages would all be one page of zeros
 		c.job.src[i] = 1
 	}
-	c.Turn() // the first touch of dst is not copying
+	c.turn() // the first touch of dst is not copying
 	for start := time.Now(); c.job.times < 1<<20; start = time.Now() {
-		if c.Turn(); time.Since(start) > time.Duration(len(c.ways))*time.Millisecond {
+		if c.turn(); time.Since(start) > time.Duration(len(c.ways))*time.Millisecond {
 			break
 		}
 		c.job.times *= 2 // else a thread that is slow to wake finds its part taken
@@ -77,8 +76,8 @@ func NewCopyProbe(bytes, threads int) *CopyProbe {
 	return c
 }
 
-// Turn copies in every way for a millisecond or once, and returns the GB/s of the best.
-func (c *CopyProbe) Turn() float64 {
+// turn copies in every way for a millisecond or once, and returns the GB/s of the best.
+func (c *copyProbe) turn() float64 {
 	threads, best := len(c.job.src)/c.job.n, 0.0
 	for _, way := range c.ways {
 		c.job.copies = way
@@ -89,8 +88,8 @@ func (c *CopyProbe) Turn() float64 {
 	return best
 }
 
-// Close stops the threads.
-func (c *CopyProbe) Close() { c.pool.close() }
+// close stops the threads.
+func (c *copyProbe) close() { c.pool.close() }
 
 // copyKernels are the ways to copy: Go's, and loops of the highest level through the caches and past them.
 func copyKernels() []func(dst, src []float32) {
