@@ -22,6 +22,8 @@ var convShapes = []kernels.Conv{
 	square(64, 16, 64, 64, 3),
 	square(64, 8, 128, 128, 3),
 	square(16, 16, 512, 256, 3),
+	square(16, 8, 256, 256, 3),
+	square(16, 4, 512, 256, 3),
 	square(16, 32, 3, 128, 3),
 	square(16, 32, 128, 3, 3),
 	square(16, 16, 256, 256, 1),
