@@ -4,7 +4,8 @@
 //	ours -case KIND/NETWORK -level LEVEL [-threads N] [-export DIR]
 //
 // KIND is forward, train or estep, NETWORK quick, cifar10-denoise-small or ddpm-cifar10; or the case is gemm/SIZE, where the
-// level may be gonum too. The first line written is {"ready": ...}. Every line read is the number of runs wanted, and is
+// level may be gonum too, whose product is compared with ours where that is exported. The first line written is {"ready":
+// what runs it, "error": how far from our results}. Every line read is the number of runs wanted, and is
 // answered by {"ms": milliseconds of one, "mb": growth of the resident set so far}. The program ends with its input.
 package main
 
@@ -63,7 +64,7 @@ func serve(name, level string, threads int, export string) error {
 		return err
 	}
 	out := json.NewEncoder(os.Stdout)
-	if err := out.Encode(map[string]any{"ready": runtime.Version()}); err != nil {
+	if err := out.Encode(map[string]any{"ready": runtime.Version(), "error": 0}); err != nil {
 		return err
 	}
 	lines := bufio.NewScanner(os.Stdin)

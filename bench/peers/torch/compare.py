@@ -83,31 +83,42 @@ class Bench:
 
     def against(self, case, variants, name):
         """Times every variant of the peers for a moment, and the fastest against ours."""
-        candidates, versions, errors = {}, {}, {}
-        for v in variants:
-            with self.peer(case, v) as peer:
+        candidates, best = {}, None
+        try:
+            for v in variants:
+                peer = self.peer(case, v)
                 try:
-                    ready = peer.ready()
+                    candidates[v] = self.candidate(name, v, peer)
                 except Ended as ended:
                     if not v.startswith("compile"):
                         raise
                     print(f"  {name:34} {v:22} does not work: {ended}", flush=True)
                     continue
-                errors[v], versions[v] = ready.get("error"), ready["ready"]
-                if errors[v] is not None and not errors[v] < TOLERANCE:
-                    raise SystemExit(f"{case}: {v} differs from ours by {errors[v]:.2g} of the largest value, more than {TOLERANCE:g}")
+                if candidates[v] == min(candidates.values()):  # only the fastest so far lives on
+                    best, peer, variant = peer, best, v
+                if peer:
+                    peer.close()
+            if not best:
+                raise SystemExit(f"{name}: none of {', '.join(variants)} works")
+            with self.ours(case) as ours:
+                ours.ready()
                 with self.timing():
-                    candidates[v] = probe(peer)
-            print(f"  {name:34} {v:22} {candidates[v]:9.2f} ms", flush=True)
-        best = min(candidates, key=candidates.get)
-        with self.ours(case) as ours, self.peer(case, best) as peer:
-            ours.ready()
-            peer.ready()
-            with self.timing():
-                a, b = interleave(ours, peer, self.repetitions)
-        self.entries.append(report.compared(name, self.level, a, b, peer=versions[best], variant=best, candidates=candidates,
-                                            error=errors[best]))
+                    a, b = interleave(ours, best, self.repetitions)
+        finally:
+            if best:
+                best.close()
+        self.entries.append(report.compared(name, self.level, a, b, peer=best.version, variant=variant, candidates=candidates, error=best.error))
         print(report.line(self.entries[-1]), flush=True)
+
+    def candidate(self, name, variant, peer):
+        """Milliseconds of a variant that computes what we do."""
+        peer.ready()
+        if not peer.error < TOLERANCE:
+            raise SystemExit(f"{name}: {variant} differs from ours by {peer.error:.2g} of the largest value, more than {TOLERANCE:g}")
+        with self.timing():
+            ms = probe(peer)
+        print(f"  {name:34} {variant:22} {ms:9.2f} ms", flush=True)
+        return ms
 
     def memory(self, case, variants):
         """How much the resident set grows from a started process to the largest of a few training steps."""
@@ -118,9 +129,9 @@ class Bench:
         megabytes = {}
         for v in variants:
             with self.peer(case, v) as peer:
-                version = peer.ready()["ready"]
+                peer.ready()
                 peer.run(3)
-                megabytes[v] = peer.megabytes
+                megabytes[v], version = peer.megabytes, peer.version
         best = min(megabytes, key=megabytes.get)
         self.entries.append(report.memory(f"memory/{case}", self.level, ours.megabytes, megabytes[best], peer=version, variant=best))
         print(report.line(self.entries[-1]), flush=True)

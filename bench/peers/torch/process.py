@@ -12,11 +12,13 @@ class Process:
     def __init__(self, command, environment):
         self.child = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.name = " ".join(map(str, command))
+        self.version, self.error = None, None  # of the peer, and how far it is from our results
         self.megabytes = 0.0
 
     def ready(self):
-        """Waits until the case is prepared and warm; returns what the process says of itself."""
-        return self._answer()
+        """Waits until the case is prepared and warm."""
+        answer = self._answer()
+        self.version, self.error = answer["ready"], answer["error"]
 
     def run(self, n):
         """Milliseconds of a run, the mean of n."""
@@ -35,5 +37,8 @@ class Process:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self.child.stdin.close()
         self.child.wait()

@@ -39,7 +39,7 @@ def write(path, entries):
     new = {(e["name"], e["level"]) for e in entries}
     kept = [e for e in read(path) if (e["name"], e["level"]) not in new]
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(kept + entries, indent=1) + "\n")
+    temporary.write_text(json.dumps(sorted(kept + entries, key=lambda e: (e["level"], e["name"])), indent=1) + "\n")
     os.replace(temporary, path)
 
 
