@@ -85,7 +85,7 @@ func TestWrongTablesAreRefusedWithTheReason(t *testing.T) {
 		"unknown field":   strings.Replace(good, `"rung"`, `"wrung"`, 1),
 		"measured on other kernels (PTX 000000000000":                                                          strings.Replace(good, cuda.PTXHash(), strings.Repeat("0", 64), 1),
 		`row 1 (Conv2D f32 4x4 8->8, 3x3, stride 1): there is no rung "tile65" for f32: choose from tile128, `: strings.Replace(good, `"rung": "tile64"`, `"rung": "tile65"`, 1),
-		`there is no rung "tile64" for tf32: choose from tensorfew, tensor, anytensor`:                                    strings.Replace(good, `"f32"`, `"tf32"`, 1),
+		`there is no rung "tile64" for tf32: choose from tensorfew, tensor, anytensor`:                         strings.Replace(good, `"f32"`, `"tf32"`, 1),
 		`there is no precision "f64"`:                                                                          strings.Replace(good, `"f32"`, `"f64"`, 1),
 		`there is no op "MatMul": choose from Conv2D, `:                                                        strings.Replace(good, `"Conv2D"`, `"MatMul"`, 1),
 		"must be positive": strings.Replace(good, `"h": 4`, `"h": 0`, 1),
