@@ -90,7 +90,8 @@ func TestTheRungsOfAProductAgreeBitForBit(t *testing.T) {
 	}
 }
 
-// Batches large enough for what small ones skip, split sums and the widest tiles; and ways of transposing that the suite has in float32
+// Batches large enough for what small ones skip, split sums and the widest tiles; strides whose phases have no taps; depths that end in half
+// a step; and ways of transposing that the suite has in float32
 // alone.
 func casesBeyondTheSuite() []kerneltest.Case {
 	conv := kernels.Conv{N: 3, H: 25, W: 24, Cin: 4, Cout: 8, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1}
@@ -122,6 +123,13 @@ func casesBeyondTheSuite() []kerneltest.Case {
 		{Op: "GaussianPosterior", Params: kernels.GaussianPosterior{Gain: kernels.Gain{N: 3, HW: 700, C: 3, GainN: 1, GainC: 1}, SigmaY: 0.1, R: 0.3, Temperature: 1}},
 		{Op: "Blur", Params: kernels.Blur{N: 1, H: 37, W: 35, C: 3, K: 9}},
 		{Op: "BlurAdjoint", Params: kernels.Blur{N: 1, H: 37, W: 35, C: 3, K: 9}},
+	}
+	for _, precision := range []kernels.Precision{kernels.PrecisionF32, kernels.PrecisionTF32, kernels.PrecisionBF16} {
+		strided := kernels.Conv{N: 3, H: 9, W: 10, Cin: 8, Cout: 36, KH: 1, KW: 1, Stride: 2, Precision: precision} // three of four phases have no taps
+		cases = append(cases, kerneltest.Case{Op: "Conv2DInputGrad", Params: strided},
+			kerneltest.Case{Op: "LinearWeightGrad", Params: kernels.Linear{Rows: 24, K: 8, M: 12, Precision: precision}})
+		strided.KH, strided.KW, strided.Stride, strided.PadTop, strided.PadLeft, strided.Accumulate = 3, 4, 3, 1, 2, true
+		cases = append(cases, kerneltest.Case{Op: "Conv2DInputGrad", Params: strided})
 	}
 	for _, precision := range []kernels.Precision{kernels.PrecisionTF32, kernels.PrecisionBF16} {
 		for transposed := range 4 {

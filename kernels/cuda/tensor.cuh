@@ -3,8 +3,8 @@
 //
 // A block of THREADS threads multiplies a 128 x 16 tile by a 16 x 128 tile per step; its 8 warps have 64 x 32 sums each, as 4 x 4 squares
 // of mma.sync.m16n8, or 16 x 128 of a product of few columns (see Layout). At the edges of the product a block leaves out the squares that
-// are not there; every warp has as many of them, so that none waits for another. Operands are fetched as float32 while the steps before are multiplied, and rounded once, on their way to the tile in
-// shared memory, not at every use. A word of the tile holds one TF32 value or two bfloat16 values, neighbours along k, so one mma consumes
+// are not there; every warp has as many of them, so that none waits for another. Operands are fetched as float32 while the steps before are
+// multiplied, and rounded once, on their way to the tile in shared memory, not at every use. A word of the tile holds one TF32 value or two bfloat16 values, neighbours along k, so one mma consumes
 // 8 words along k for either type, and the fragments of both have the same shape.
 //
 // Two ways to fetch: into registers, one step ahead (multiply); or with cp.async, STAGES - 1 steps ahead (multiply_async), into slots of
@@ -151,8 +151,8 @@ typedef Layout<8> Tall;
 
 // Lane is the thread's part of its warp's sums.
 template <class L> struct Lane {
-  int row, column, word;      // of the lane's first fragments of A and B
-  int rows, columns;          // squares that are there
+  int row, column, word;  // of the lane's first fragments of A and B
+  int rows, columns;      // squares that are there
   // What is left of the product from the tile on.
   METHOD Lane(int rows_left, int columns_left) {
     int lane = thread_x() % WARP, warp = thread_x() / WARP;
@@ -304,7 +304,7 @@ template <class L, class Output> DEVICE void finish(Sums (&sum)[L::ROWS][L::COLU
   }
 }
 
-// Place of a tile in a product of rows x columns.
+// Tile is the place of a tile in a product of rows x columns.
 struct Tile {
   int row, column, rows, columns;
   METHOD Tile(int block_row, int block_column, int rows, int columns)
@@ -382,7 +382,7 @@ template <class T, class L, class A, class B, class Output> DEVICE void multiply
     B::Order::store(b_tile + half * B_SIZE, load_shared4(slot + 2 * THREADS), load_shared4(slot + 3 * THREADS));
   };
   for (int stage = 0; stage < STAGES - 1; stage++) start(stage);
-  arrive(0, 0);
+  if (depth > 0) arrive(0, 0);
   barrier();
   int stage = 0, now = 0;  // of this step
   for (; depth > 0; depth -= DEPTH, now = 1 - now) {

@@ -186,6 +186,10 @@ inline void mma_sync_aligned_m16n8k8_row_col_f32_tf32_tf32_f32_0_1_2_3_4_5_6_7_8
   simt::mma(simt::MMA_TF32, c0, c1, c2, c3, {a0, a1, a2, a3, b0, b1});
 }
 
+inline void mma_sync_aligned_m16n8k8_row_col_f32_bf16_bf16_f32_0_1_2_3_4_5_6_0_1_2_3(float& c0, float& c1, float& c2, float& c3, simt::u32 a0,
+                                                                                  simt::u32 a1, simt::u32 b0) {
+  simt::mma(simt::MMA_BF16, c0, c1, c2, c3, {a0, a1, 0, 0, b0, 0});  // zeros for the other half
+}
 inline void mma_sync_aligned_m16n8k16_row_col_f32_bf16_bf16_f32_0_1_2_3_4_5_6_7_8_9_0_1_2_3(float& c0, float& c1, float& c2, float& c3, simt::u32 a0,
                                                                                             simt::u32 a1, simt::u32 a2, simt::u32 a3, simt::u32 b0,
                                                                                             simt::u32 b1) {
