@@ -101,6 +101,7 @@ func TestTheHostBuildTranslatesInlinePTX(t *testing.T) {
 
 func TestTheHostBuildFindsPlantedBugs(t *testing.T) {
 	conv := kernels.Conv{N: 1, H: 8, W: 8, Cin: 32, Cout: 32, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1, Precision: kernels.PrecisionTF32}
+	attention := kernels.Attention{N: 1, T: 70, Heads: 1, HeadDim: 16, Scale: 0.25, Precision: kernels.PrecisionTF32}
 	for name, c := range map[string]struct {
 		file, old, new, unit string
 		run                  kerneltest.Case
@@ -120,6 +121,8 @@ func TestTheHostBuildFindsPlantedBugs(t *testing.T) {
 			kerneltest.Case{Op: "Conv2D", Params: kerneltest.Conv2D{Conv: conv}}, "values differ"},
 		"a copy that is not waited for": {"tensor.cuh", `"n"(STAGES - 2)`, `"n"(STAGES - 1)`, "convtensor",
 			kerneltest.Case{Op: "Conv2D", Params: kerneltest.Conv2D{Conv: conv}}, "values differ"},
+		"a fragment of the wrong tokens": {"attentiontensor.cu", "load_pair<OFFSET + 8 * PITCH>(u[0][1]", "load_pair<OFFSET>(u[0][1]", "attentiontensor",
+			kerneltest.Case{Op: "Attention", Params: attention}, "values differ"},
 		"a shared array that is not filled": {"physics.cu", "if (thread_x() < k) weights[thread_x()]", "if (thread_x() < k - 1) weights[thread_x()]", "physics",
 			kerneltest.Case{Op: "Blur", Params: kernels.Blur{N: 1, H: 20, W: 20, C: 3, K: 5}}, "(NaN) by the host build"},
 		"a write far outside": {"elementwise.cu", "y[i] = to_bf16", "y[i + 1000000] = to_bf16", "elementwise",
