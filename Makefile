@@ -2,7 +2,7 @@
 GO ?= go
 export CGO_ENABLED ?= 0
 
-.PHONY: help build test vet arm64 test-arm64 bench coverage fuzz crash-test
+.PHONY: help build test vet arm64 test-arm64 coverage fuzz crash-test
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -17,7 +17,7 @@ vet: ## formatting and vet
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 
-arm64: ## cross-build everything, tests included, for arm64 (portable level)
+arm64: ## cross-build everything, tests included, for arm64
 	GOARCH=arm64 $(GO) build ./...
 	GOARCH=arm64 $(GO) vet ./...
 
@@ -35,12 +35,11 @@ fuzz: ## fuzz the readers of files, one after the other, for FUZZTIME (10m) each
 	for f in IDX CIFAR NPY Image Zip Tar; do $(GO) test -run '^$$' -fuzz "^Fuzz$$f\$$" -fuzztime $(FUZZTIME) ./emdiff/data || exit 1; done
 	$(GO) test -run '^$$' -fuzz '^FuzzReadSafetensors$$' -fuzztime $(FUZZTIME) ./nn
 
-include kernels/cuda/ptx.mk kernels/cuda/simt/simt.mk gpu/cudrv/cuda.mk
+include kernels/cuda/ptx.mk kernels/cuda/simt/simt.mk gpu/cudrv/cuda.mk bench/peers/torch/peers.mk
 
 coverage: ## statement coverage of the method and the network code
 	@mkdir -p bench/out
 	$(GO) test -coverpkg=./emdiff/...,./nn/... -coverprofile=bench/out/cover.out ./emdiff/... ./nn/...
 	$(GO) tool cover -func=bench/out/cover.out | tail -1
 
-bench: ## run the benchmarks of the kernels
-	$(GO) test -run '^$$' -bench . ./bench/ ./nn/
+include bench/bench.mk

@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"emdiff/run":           {"emdiff/learn", "emdiff/posterior", "emdiff/diffusion", "emdiff/physics", "nn", "emdiff/data", "emdiff/metric", "kernels"},
 	"kernels/cuda/inspect": {"kernels", "kernels/cuda", "kernels/kerneltest", "gpu", "gpu/emu", "gpu/gputest", "gpu/ptx"},
 	"cmd":                  {}, // tests of the commands as processes
-	"cmd/internal/cli":     {},
+	"cmd/internal/cli":     {"emdiff/run", "kernels"},
 	"cmd/internal/device":  {"kernels", "kernels/ref", "kernels/host", "kernels/cuda", "gpu", "gpu/cudrv", "gpu/emu"},
 	"docs/tutorial":        {"emdiff/data", "emdiff/metric"},
 	"cmd/emdiff-train":     {"cmd/internal/cli", "emdiff/run", "cmd/internal/device"},

@@ -1,94 +1,133 @@
 package bench
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
-	"strings"
+	"slices"
 	"testing"
 
 	"emdiff/kernels"
-	"emdiff/kernels/host"
+	"emdiff/kernels/kerneltest"
 )
 
-// convShapes are layers of U-Nets: the sizes that the presets run, the first and last layers, a pointwise one.
-var convShapes = []kernels.Conv{
-	square(16, 32, 128, 128, 3),
-	square(64, 14, 32, 32, 3),
-	square(64, 14, 64, 64, 3),
-	square(64, 7, 64, 64, 3),
-	square(64, 7, 128, 128, 3),
-	square(64, 16, 64, 64, 3),
-	square(64, 8, 128, 128, 3),
-	square(16, 16, 512, 256, 3),
-	square(16, 32, 3, 128, 3),
-	square(16, 32, 128, 3, 3),
-	square(16, 16, 256, 256, 1),
+// product is a convolution in one direction on its arrays. A linear layer is a convolution of single pixels.
+type product struct {
+	timed
+	conv         kernels.Conv
+	x, w, y      kernels.Buffer
+	xs, ws, ys   []float32 // what they held before the first call
+	e            kernels.Epilogue
+	bias, add    []float32
+	perImage     []float32
+	result       kernels.Buffer
+	run          func()
+	resultStride int // between the pixels, or rows, of the result
+	resultWidth  int // values of each
 }
 
-// square is a convolution of stride 1 on square images that keeps the size.
-func square(n, size, cin, cout, k int) kernels.Conv {
-	pad := k / 2
-	return kernels.Conv{N: n, H: size, W: size, Cin: cin, Cout: cout, KH: k, KW: k, Stride: 1, PadTop: pad, PadBottom: pad, PadLeft: pad, PadRight: pad}
+// place puts the operands of a product into memory.
+func place(s kernels.Set, t timed) *product {
+	r := rand.New(rand.NewPCG(1, 2))
+	p := &product{timed: t}
+	stride := 0
+	switch q := t.Params.(type) {
+	case kerneltest.Conv2D:
+		p.conv, stride = q.Conv, q.ResidualStride
+	case kerneltest.Linear:
+		p.conv, stride = q.Linear.Conv(), q.ResidualStride
+	case kernels.Conv:
+		p.conv = q
+	case kernels.Linear:
+		p.conv = q.Conv()
+	}
+	c := p.conv
+	p.x, p.xs = upload(s, r, c.XLen())
+	p.w, p.ws = upload(s, r, c.WLen())
+	p.y, p.ys = upload(s, r, c.YLen())
+	if t.Op == "Conv2D" || t.Op == "Linear" {
+		optional := func(name string, n int) (b kernels.Buffer, v []float32) {
+			if !slices.Contains(t.Without, name) {
+				b, v = upload(s, r, n)
+			}
+			return b, v
+		}
+		p.e.ResidualStride = stride
+		p.e.Bias, p.bias = optional("Bias", c.Cout)
+		p.e.ImageBias, p.perImage = optional("ImageBias", c.N*c.Cout)
+		p.e.Residual, p.add = optional("Residual", c.N*c.OutH()*c.OutW()*max(c.Cout, stride))
+	}
+	xStride, yStride := max(c.XStride, c.Cin), max(c.YStride, c.Cout)
+	switch t.Op {
+	case "Conv2D":
+		p.run = func() { s.Conv2D(p.y, p.x, p.w, p.e, c) }
+	case "Conv2DInputGrad":
+		p.run = func() { s.Conv2DInputGrad(p.x, p.y, p.w, c) }
+	case "Conv2DWeightGrad":
+		p.run = func() { s.Conv2DWeightGrad(p.w, p.x, p.y, c) }
+	case "Linear":
+		l := t.Params.(kerneltest.Linear).Linear
+		p.run = func() { s.Linear(p.y, p.x, p.w, p.e, l) }
+	case "LinearInputGrad":
+		l := t.Params.(kernels.Linear)
+		p.run = func() { s.LinearInputGrad(p.x, p.y, p.w, l) }
+	case "LinearWeightGrad":
+		l := t.Params.(kernels.Linear)
+		p.run = func() { s.LinearWeightGrad(p.w, p.x, p.y, l) }
+	}
+	switch t.Op {
+	case "Conv2D", "Linear":
+		p.result, p.resultWidth, p.resultStride = p.y, c.Cout, yStride
+	case "Conv2DInputGrad", "LinearInputGrad":
+		p.result, p.resultWidth, p.resultStride = p.x, c.Cin, xStride
+	default:
+		p.result, p.resultWidth, p.resultStride = p.w, c.Cout, c.Cout
+	}
+	return p
 }
 
-// convOp is one direction of a convolution on its three arrays.
-type convOp struct {
-	run func(s kernels.Set, x, w, y kernels.Buffer, p kernels.Conv)
-	// terms calls f with the factors of every product of element i of the result, and returns which array holds it.
-	terms func(p kernels.Conv, x, w, y []float32, i int, f func(a, b float32))
-	// result picks the result of x, w, y.
-	result func(x, w, y kernels.Buffer) kernels.Buffer
-}
-
-func BenchmarkConv2D(b *testing.B) {
-	benchmarkConv(b, convOp{
-		run: func(s kernels.Set, x, w, y kernels.Buffer, p kernels.Conv) { s.Conv2D(y, x, w, kernels.Epilogue{}, p) },
-		terms: func(p kernels.Conv, x, w, _ []float32, i int, f func(a, b float32)) {
-			o, pixel := i%p.Cout, i/p.Cout
-			eachTap(p, func(from, to, tap int) {
-				if to == pixel {
-					for c := range p.Cin {
-						f(x[from*p.Cin+c], w[(tap*p.Cin+c)*p.Cout+o])
-					}
+// terms calls f with the factors of every product of value column of row (a pixel, or a row of the weights) of the result.
+func (p *product) terms(row, column int, f func(a, b float32)) {
+	c := p.conv
+	xStride, yStride := max(c.XStride, c.Cin), max(c.YStride, c.Cout)
+	switch p.Op {
+	case "Conv2D", "Linear":
+		eachTap(c, func(from, to, tap int) {
+			if to == row {
+				for i := range c.Cin {
+					f(p.xs[from*xStride+i], p.ws[(tap*c.Cin+i)*c.Cout+column])
 				}
-			})
-		},
-		result: func(_, _, y kernels.Buffer) kernels.Buffer { return y },
-	})
-}
-
-func BenchmarkConv2DInputGrad(b *testing.B) {
-	benchmarkConv(b, convOp{
-		run: func(s kernels.Set, x, w, y kernels.Buffer, p kernels.Conv) { s.Conv2DInputGrad(x, y, w, p) },
-		terms: func(p kernels.Conv, _, w, y []float32, i int, f func(a, b float32)) {
-			c, pixel := i%p.Cin, i/p.Cin
-			eachTap(p, func(from, to, tap int) {
-				if from == pixel {
-					for o := range p.Cout {
-						f(y[to*p.Cout+o], w[(tap*p.Cin+c)*p.Cout+o])
-					}
+			}
+		})
+		if p.bias != nil {
+			f(p.bias[column], 1)
+		}
+		if p.perImage != nil {
+			f(p.perImage[row/(c.OutH()*c.OutW())*c.Cout+column], 1)
+		}
+		if p.add != nil {
+			f(p.add[row*max(c.Cout, p.e.ResidualStride)+column], 1)
+		}
+	case "Conv2DInputGrad", "LinearInputGrad":
+		eachTap(c, func(from, to, tap int) {
+			if from == row {
+				for o := range c.Cout {
+					f(p.ys[to*yStride+o], p.ws[(tap*c.Cin+column)*c.Cout+o])
 				}
-			})
-		},
-		result: func(x, _, _ kernels.Buffer) kernels.Buffer { return x },
-	})
-}
-
-func BenchmarkConv2DWeightGrad(b *testing.B) {
-	benchmarkConv(b, convOp{
-		run: func(s kernels.Set, x, w, y kernels.Buffer, p kernels.Conv) { s.Conv2DWeightGrad(w, x, y, p) },
-		terms: func(p kernels.Conv, x, _, y []float32, i int, f func(a, b float32)) {
-			o, c, weight := i%p.Cout, i/p.Cout%p.Cin, i/p.Cout/p.Cin
-			eachTap(p, func(from, to, tap int) {
-				if tap == weight {
-					f(x[from*p.Cin+c], y[to*p.Cout+o])
-				}
-			})
-		},
-		result: func(_, w, _ kernels.Buffer) kernels.Buffer { return w },
-	})
+			}
+		})
+		if c.Accumulate {
+			f(p.xs[row*xStride+column], 1)
+		}
+	default:
+		eachTap(c, func(from, to, tap int) {
+			if tap == row/c.Cin {
+				f(p.xs[from*xStride+row%c.Cin], p.ys[to*yStride+column])
+			}
+		})
+		if c.Accumulate {
+			f(p.ws[row*c.Cout+column], 1)
+		}
+	}
 }
 
 // eachTap calls f with the pixel of x, the pixel of y and the tap of every product of the convolution.
@@ -109,72 +148,27 @@ func eachTap(p kernels.Conv, f func(from, to, tap int)) {
 	}
 }
 
-func benchmarkConv(b *testing.B, op convOp) {
-	for _, level := range hostLevels() {
-		for _, p := range convShapes {
-			threads := runtime.GOMAXPROCS(0)
-			name := fmt.Sprintf("impl=host/level=%s/threads=%d/n=%d/hw=%d/cin=%d/cout=%d/k=%d", level, threads, p.N, p.H, p.Cin, p.Cout, p.KH)
-			b.Run(name, func(b *testing.B) {
-				s, err := host.New(level, kernels.Options{Threads: threads})
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer s.Close()
-				r := rand.New(rand.NewPCG(1, 2))
-				x, xs := upload(s, r, p.XLen())
-				w, ws := upload(s, r, p.WLen())
-				y, ys := upload(s, r, p.YLen())
-				run := func() { op.run(s, x, w, y, p) }
-				run()
-				checkSamples(b, s, r, op, p, op.result(x, w, y), xs, ws, ys)
-				reportFLOPs(b, level, threads, p.Cost().FLOPs, run)
-			})
-		}
-	}
-}
-
-// checkSamples compares elements of the result with their sums in float64. A float32 sum of n products in any order is
-// off by at most n 2^-24 times the sum of their magnitudes (Higham 2002, section 3.1).
-func checkSamples(b *testing.B, s kernels.Set, r *rand.Rand, op convOp, p kernels.Conv, result kernels.Buffer, x, w, y []float32) {
-	got := make([]float32, result.Len())
-	s.Download(got, result)
+// check compares values of the result of the first call with their sums in float64. A float32 sum of n products in any order
+// is off by at most n 2^-24 times the sum of their magnitudes (Higham 2002, section 3.1), and as rounding
+// errors have random signs, by 8 root(n) in place of n but for a negligible chance (Ipsen & Zhou, arXiv:1906.10465).
+func (p *product) check(tb testing.TB, s kernels.Set) {
+	tb.Helper()
+	got := make([]float32, p.result.Len())
+	s.Download(got, p.result)
+	rows := (len(got)-p.resultWidth)/p.resultStride + 1
+	r := rand.New(rand.NewPCG(3, 4))
 	for range 4 {
-		i := r.IntN(len(got))
+		row, column := r.IntN(rows), r.IntN(p.resultWidth)
 		var sum, magnitude, n float64
-		op.terms(p, x, w, y, i, func(a, b float32) {
+		p.terms(row, column, func(a, b float32) {
 			sum += float64(a) * float64(b)
 			magnitude += math.Abs(float64(a) * float64(b))
 			n++
 		})
-		if !(math.Abs(float64(got[i])-sum) <= (n+1)*0x1p-24*magnitude) {
-			b.Fatalf("element %d is %g, want %g", i, got[i], sum)
+		if v := got[row*p.resultStride+column]; !(math.Abs(float64(v)-sum) <= min(n+1, 8*math.Sqrt(n))*0x1p-24*magnitude) {
+			tb.Fatalf("%s %s: value %d of row %d is %g, want %g", p.Op, p.label(), column, row, v, sum)
 		}
 	}
-}
-
-// reportFLOPs times run and reports it beside the ceiling measured just before and just after.
-func reportFLOPs(b *testing.B, level string, threads int, flops float64, run func()) {
-	before := host.PeakFMA(level, threads)
-	b.ReportAllocs()
-	b.ResetTimer()
-	for range b.N {
-		run()
-	}
-	b.StopTimer()
-	gflops := flops * float64(b.N) / b.Elapsed().Seconds() / 1e9
-	b.ReportMetric(gflops, "GFLOP/s")
-	b.ReportMetric(100*gflops/((before+host.PeakFMA(level, threads))/2), "%roof")
-}
-
-// hostLevels lists the CPU levels that can be used here, best first.
-func hostLevels() []string {
-	levels := []string{}
-	for _, i := range kernels.Implementations() {
-		if level, ok := strings.CutPrefix(i.Name, "host/"); ok && i.Usable() == nil {
-			levels = append(levels, level)
-		}
-	}
-	return levels
 }
 
 func upload(s kernels.Set, r *rand.Rand, n int) (kernels.Buffer, []float32) {
@@ -185,4 +179,11 @@ func upload(s kernels.Set, r *rand.Rand, n int) (kernels.Buffer, []float32) {
 	b := s.Alloc(kernels.F32, n)
 	s.Upload(b, values)
 	return b, values
+}
+
+func benchmarkProduct(b *testing.B, level string, s kernels.Set, t timed) {
+	p := place(s, t)
+	p.run()
+	p.check(b, s)
+	measure(b, level, t.Work(), p.run)
 }

@@ -4,8 +4,11 @@ package kernels
 // implementation wraps itself in it, so that kernels hold no checks and all implementations reject the same mistakes.
 func Checked(s Set) Set { return &checked{s} }
 
-// Unwrap returns the implementation behind Checked.
+// Unwrap returns the implementation behind Checked and Labelled.
 func Unwrap(s Set) Set {
+	if l, ok := s.(*labelled); ok {
+		s = l.Set
+	}
 	if c, ok := s.(*checked); ok {
 		return c.Set
 	}

@@ -2,7 +2,7 @@
 // interface that an implementation provides. It holds no kernels itself; they live in
 //
 //	kernels/ref    float64 oracle: one plain loop nest per op
-//	kernels/host   CPU: portable Go, AVX2+FMA and AVX-512
+//	kernels/host   CPU: portable Go, AVX2+FMA, AVX-512 and NEON
 //	kernels/cuda   NVIDIA GPUs
 //
 // and kernels/kerneltest holds every implementation to the oracle. The package imports nothing of the module.

@@ -14,6 +14,9 @@ func (p Elementwise) Validate() error { return positive("Len", p.Len) }
 // Cost takes two operands as typical.
 func (p Elementwise) Cost() Cost { return floats(float64(p.Len), 2*p.Len) }
 
+// GradCost reads dy and x.
+func (p Elementwise) GradCost() Cost { return floats(float64(p.Len), 3*p.Len) }
+
 // Clamp limits values to [Lo, Hi]; its gradient is 1 inside the closed interval and 0 outside.
 type Clamp struct {
 	Len        int

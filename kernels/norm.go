@@ -31,7 +31,7 @@ func (p GroupNorm) Validate() error {
 	return nil
 }
 
-// Cost is that of the forward pass reading x once; the backward pass is Scale(2).
+// Cost is that of the forward pass reading x once.
 func (p GroupNorm) Cost() Cost {
 	n := p.N * p.HW * p.C
 	flops := 8.0
@@ -39,6 +39,11 @@ func (p GroupNorm) Cost() Cost {
 		flops += 4
 	}
 	return floats(flops*float64(n), 2*n)
+}
+
+// GradCost is that of the backward pass reading x and dy once.
+func (p GroupNorm) GradCost() Cost {
+	return floats(2*p.Cost().FLOPs, 3*p.N*p.HW*p.C)
 }
 
 // Attention is softmax(Scale * q k^T) v for every image and head. q, k, v and o hold [N][T] tokens of Heads*HeadDim
@@ -62,7 +67,12 @@ func (p Attention) Validate() error {
 		checkStride("QKVStride", p.QKVStride, p.Channels()), checkStride("OStride", p.OStride, p.Channels()))
 }
 
-// Cost is that of the forward pass; the backward pass, which recomputes the scores, is 2.5 times the FLOPs.
+// Cost is that of the forward pass.
 func (p Attention) Cost() Cost {
 	return floats(4*float64(p.N*p.Heads)*float64(p.T)*float64(p.T)*float64(p.HeadDim), 4*p.N*p.T*p.Channels())
+}
+
+// GradCost is that of the backward pass, five products for the forward pass's two because it recomputes the scores.
+func (p Attention) GradCost() Cost {
+	return floats(2.5*p.Cost().FLOPs, 8*p.N*p.T*p.Channels())
 }

@@ -1,6 +1,8 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // ShapeError is a programmer's mistake: an argument whose shape, type or presence does not fit the op. Ops panic with it.
 type ShapeError struct {
@@ -36,11 +38,12 @@ func valid[P interface{ Validate() error }](op string, p P) {
 	}
 }
 
-// positive returns an error naming the first value that is not > 0; it takes name, value pairs.
+// positive returns an error naming the first value that is not > 0; it takes name, value pairs. It keeps none of them, so that
+// they stay on the stack: it runs before every op.
 func positive(pairs ...any) error {
 	for i := 0; i < len(pairs); i += 2 {
-		if v := pairs[i+1].(int); v <= 0 {
-			return fmt.Errorf("%s = %d must be positive", pairs[i], v)
+		if name, v := pairs[i].(string), pairs[i+1].(int); v <= 0 {
+			return fmt.Errorf("%s = %d must be positive", name, v)
 		}
 	}
 	return nil

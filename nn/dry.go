@@ -51,15 +51,14 @@ func (d *drySet) LinearInputGrad(_, _, _ buf, p kernels.Linear)            { d.c
 func (d *drySet) LinearWeightGrad(_, _, _ buf, p kernels.Linear)           { d.count(p.Cost()) }
 func (d *drySet) GroupNorm(_, _, _, _, _, _, _ buf, p kernels.GroupNorm)   { d.count(p.Cost()) }
 func (d *drySet) GroupNormGrad(_, _, _, _, _, _, _, _, _, _, _ buf, p kernels.GroupNorm) {
-	d.count(p.Cost().Scale(2))
+	d.count(p.GradCost())
 }
 func (d *drySet) Attention(_, _, _, _, _ buf, p kernels.Attention) { d.count(p.Cost()) }
 func (d *drySet) AttentionGrad(_, _, _, _, _, _, _, _, _ buf, p kernels.Attention) {
-	c := p.Cost()
-	d.count(kernels.Cost{FLOPs: 2.5 * c.FLOPs, Bytes: 2 * c.Bytes})
+	d.count(p.GradCost())
 }
 func (d *drySet) SiLU(_, _ buf, p kernels.Elementwise)            { d.count(p.Cost()) }
-func (d *drySet) SiLUGrad(_, _, _ buf, p kernels.Elementwise)     { d.count(p.Cost()) }
+func (d *drySet) SiLUGrad(_, _, _ buf, p kernels.Elementwise)     { d.count(p.GradCost()) }
 func (d *drySet) Fill(_ buf, _ float32, p kernels.Elementwise)    { d.count(p.Cost()) }
 func (d *drySet) Copy(_, _ buf, p kernels.Elementwise)            { d.count(p.Cost()) }
 func (d *drySet) SumRows(_, _ buf, p kernels.SumRows)             { d.count(p.Cost()) }

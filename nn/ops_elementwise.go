@@ -6,13 +6,18 @@ import "emdiff/kernels"
 func (t *Tape) SiLU(x *Tensor) *Tensor {
 	mustBeContiguous("SiLU", "x", x)
 	y := t.NewTensor(x.N, x.H, x.W, x.C)
-	k := kernels.Elementwise{Len: x.Len()}
-	t.set.SiLU(y.Buf, x.Buf, k)
-	t.record(y, false, func(p *pass) {
-		dx, accumulate := p.into(x)
-		p.set.SiLUGrad(dx, p.of(y), x.Buf, kernels.Elementwise{Len: k.Len, Accumulate: accumulate})
-	}, x)
+	t.set.SiLU(y.Buf, x.Buf, kernels.Elementwise{Len: x.Len()})
+	op := state[siluOp](t)
+	*op = siluOp{y, x}
+	t.record(record{out: y, in: [3]*Tensor{x}, reads: [4]*Tensor{x}, op: op})
 	return y
+}
+
+type siluOp struct{ y, x *Tensor }
+
+func (o *siluOp) reverse(p *pass) {
+	dx, accumulate := p.into(o.x)
+	p.set.SiLUGrad(dx, p.of(o.y), o.x.Buf, kernels.Elementwise{Len: o.x.Len(), Accumulate: accumulate})
 }
 
 // Add computes y = a + b.
@@ -22,14 +27,20 @@ func (t *Tape) Add(a, b *Tensor) *Tensor {
 	mustBeContiguous("Add", "b", b)
 	y := t.NewTensor(a.N, a.H, a.W, a.C)
 	t.set.Add(y.Buf, a.Buf, b.Buf, kernels.Elementwise{Len: a.Len()})
-	t.record(y, false, func(p *pass) {
-		if p.wants(a) {
-			dx, accumulate := p.into(a)
-			p.copyRows(dx, p.of(y), a, a.Stride, y.Stride, accumulate)
-		}
-		p.hand(b, y)
-	}, a, b)
+	op := state[addOp](t)
+	*op = addOp{y, a, b}
+	t.record(record{out: y, in: [3]*Tensor{a, b}, op: op})
 	return y
+}
+
+type addOp struct{ y, a, b *Tensor }
+
+func (o *addOp) reverse(p *pass) {
+	if p.wants(o.a) {
+		dx, accumulate := p.into(o.a)
+		p.copyRows(dx, p.of(o.y), o.a, o.a.Stride, o.y.Stride, accumulate)
+	}
+	p.hand(o.b, o.y)
 }
 
 // ScaleImages computes y[n] = a[n] x[n] + b[n] z[n]; a and b hold one constant per image, b and z may both be nil. It is the
@@ -45,16 +56,26 @@ func (t *Tape) ScaleImages(a kernels.Buffer, x *Tensor, b kernels.Buffer, z *Ten
 	y := t.NewTensor(x.N, x.H, x.W, x.C)
 	k := kernels.PerImage{N: x.N, Len: x.H * x.W * x.C}
 	t.set.ScaleImages(y.Buf, a, x.Buf, b, zBuf, k)
-	t.record(y, false, func(p *pass) {
-		scale := func(x *Tensor, a kernels.Buffer) {
-			if dx, accumulate := p.into(x); dx != nil {
-				p.set.ScaleImages(dx, a, p.of(y), nil, nil, kernels.PerImage{N: k.N, Len: k.Len, Accumulate: accumulate})
-			}
-		}
-		scale(x, a)
-		scale(z, b)
-	}, x, z)
+	op := state[scaleOp](t)
+	*op = scaleOp{y, x, z, a, b, k}
+	t.record(record{out: y, in: [3]*Tensor{x, z}, op: op})
 	return y
+}
+
+type scaleOp struct {
+	y, x, z *Tensor
+	a, b    kernels.Buffer
+	k       kernels.PerImage
+}
+
+func (o *scaleOp) reverse(p *pass) {
+	scale := func(x *Tensor, a kernels.Buffer) {
+		if dx, accumulate := p.into(x); dx != nil {
+			p.set.ScaleImages(dx, a, p.of(o.y), nil, nil, kernels.PerImage{N: o.k.N, Len: o.k.Len, Accumulate: accumulate})
+		}
+	}
+	scale(o.x, o.a)
+	scale(o.z, o.b)
 }
 
 // Clamp limits values to [lo, hi]; its gradient is zero outside.
@@ -63,13 +84,22 @@ func (t *Tape) Clamp(x *Tensor, lo, hi float32) *Tensor {
 	y := t.NewTensor(x.N, x.H, x.W, x.C)
 	k := kernels.Clamp{Len: x.Len(), Lo: lo, Hi: hi}
 	t.set.Clamp(y.Buf, x.Buf, k)
-	t.record(y, false, func(p *pass) {
-		k := k
-		var dx kernels.Buffer
-		dx, k.Accumulate = p.into(x)
-		p.set.ClampGrad(dx, p.of(y), x.Buf, k)
-	}, x)
+	op := state[clampOp](t)
+	*op = clampOp{y, x, k}
+	t.record(record{out: y, in: [3]*Tensor{x}, reads: [4]*Tensor{x}, op: op})
 	return y
+}
+
+type clampOp struct {
+	y, x *Tensor
+	k    kernels.Clamp
+}
+
+func (o *clampOp) reverse(p *pass) {
+	k := o.k
+	var dx kernels.Buffer
+	dx, k.Accumulate = p.into(o.x)
+	p.set.ClampGrad(dx, p.of(o.y), o.x.Buf, k)
 }
 
 // DropoutStream is the first random stream of dropout layers: layer i of a network draws from DropoutStream + i.
@@ -85,13 +115,25 @@ func (t *Tape) Dropout(x *Tensor, rate float32, layer int) *Tensor {
 	mustBeContiguous("Dropout", "x", x)
 	k := kernels.Dropout{N: x.N, Len: x.H * x.W * x.C, Rate: rate,
 		Random: kernels.Random{Seed: t.Seed, Stream: DropoutStream + uint32(layer), Step: t.Step}}
-	ids := t.ImageIDs
-	t.set.Dropout(x.Buf, x.Buf, ids, k)
-	y := &Tensor{N: x.N, H: x.H, W: x.W, C: x.C, Stride: x.Stride, Buf: x.Buf}
-	t.record(y, false, func(p *pass) {
-		p.add(x, func(dx kernels.Buffer) { p.set.Dropout(dx, p.of(y), ids, k) })
-	}, x)
+	t.set.Dropout(x.Buf, x.Buf, t.ImageIDs, k)
+	y := t.describe()
+	y.N, y.H, y.W, y.C, y.Stride, y.Buf, y.values = x.N, x.H, x.W, x.C, x.Stride, x.Buf, x.owner()
+	op := state[dropoutOp](t)
+	*op = dropoutOp{y, x, t.ImageIDs, k}
+	t.record(record{out: y, in: [3]*Tensor{x}, op: op})
 	return y
+}
+
+type dropoutOp struct {
+	y, x *Tensor
+	ids  kernels.Buffer
+	k    kernels.Dropout
+}
+
+func (o *dropoutOp) reverse(p *pass) {
+	c := p.add(o.x)
+	p.set.Dropout(c.buf, p.of(o.y), o.ids, o.k)
+	p.added(o.x, c)
 }
 
 // TimeEmbedding computes the sinusoidal embedding [N,1,1,dim] of t [N,1,1,1], which may be fractional. t is a constant: it

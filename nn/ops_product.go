@@ -9,90 +9,124 @@ type Epilogue struct {
 	Into      *Tensor // destination, for example half of a Join; nil = a new tensor
 }
 
-// product is what Conv and Linear share: one of the two products of kernels with its gradients.
-type product struct {
-	op           string
-	weight, bias *Param
-	forward      func(y, x, w kernels.Buffer, e kernels.Epilogue)
-	inputGrad    func(dx, dy, w kernels.Buffer, accumulate bool)
-	weightGrad   func(dw, x, dy kernels.Buffer, accumulate bool)
-}
-
 // Conv computes y = conv(x) + bias + e.ImageBias + e.Residual.
 func (t *Tape) Conv(x *Tensor, l *Conv2D, e Epilogue) *Tensor {
 	mustMatch("Conv", "x", x, x.N, x.H, x.W, l.Cin)
-	_, version := l.Weight.value(t.UseEMA)
+	t.enter(l.Weight.layer())
+	w, version := l.Weight.value(t.UseEMA)
 	p := kernels.Conv{N: x.N, H: x.H, W: x.W, Cin: l.Cin, Cout: l.Cout, KH: l.Kernel, KW: l.Kernel, Stride: l.Stride,
 		PadTop: l.PadBefore, PadLeft: l.PadBefore, PadBottom: l.PadAfter, PadRight: l.PadAfter,
 		XStride: x.Stride, Precision: t.Precision, WeightVersion: version}
 	y := t.target("Conv", e.Into, x.N, p.OutH(), p.OutW(), l.Cout)
 	p.YStride = y.Stride
-	add := p
-	add.Accumulate = true
-	pick := func(accumulate bool) kernels.Conv {
-		if accumulate {
-			return add
-		}
-		return p
+	op := state[convOp](t)
+	*op = convOp{product{weight: l.Weight, bias: l.Bias, y: y, x: x, w: w, e: e}, p}
+	k := t.epilogue("Conv", &op.product)
+	if y != t.skip {
+		t.set.Conv2D(y.Buf, x.Buf, w, k, p)
 	}
-	t.product(y, x, e, product{op: "Conv", weight: l.Weight, bias: l.Bias,
-		forward:    func(y, x, w kernels.Buffer, e kernels.Epilogue) { t.set.Conv2D(y, x, w, e, p) },
-		inputGrad:  func(dx, dy, w kernels.Buffer, acc bool) { t.set.Conv2DInputGrad(dx, dy, w, pick(acc)) },
-		weightGrad: func(dw, x, dy kernels.Buffer, acc bool) { t.set.Conv2DWeightGrad(dw, x, dy, pick(acc)) },
-	})
+	t.recordProduct(&op.product, op)
 	return y
 }
 
 // Linear computes y = x w + bias + e.Residual for every pixel.
 func (t *Tape) Linear(x *Tensor, l *Linear, e Epilogue) *Tensor {
 	mustMatch("Linear", "x", x, x.N, x.H, x.W, l.In)
-	_, version := l.Weight.value(t.UseEMA)
+	t.enter(l.Weight.layer())
+	w, version := l.Weight.value(t.UseEMA)
 	y := t.target("Linear", e.Into, x.N, x.H, x.W, l.Out)
 	p := kernels.Linear{Rows: x.Rows(), K: l.In, M: l.Out, XStride: x.Stride, YStride: y.Stride, Precision: t.Precision, WeightVersion: version}
-	add := p
-	add.Accumulate = true
-	pick := func(accumulate bool) kernels.Linear {
-		if accumulate {
-			return add
-		}
-		return p
+	op := state[linearOp](t)
+	*op = linearOp{product{weight: l.Weight, bias: l.Bias, y: y, x: x, w: w, e: e}, p}
+	k := t.epilogue("Linear", &op.product)
+	if y != t.skip {
+		t.set.Linear(y.Buf, x.Buf, w, k, p)
 	}
-	t.product(y, x, e, product{op: "Linear", weight: l.Weight, bias: l.Bias,
-		forward:    func(y, x, w kernels.Buffer, e kernels.Epilogue) { t.set.Linear(y, x, w, e, p) },
-		inputGrad:  func(dx, dy, w kernels.Buffer, acc bool) { t.set.LinearInputGrad(dx, dy, w, pick(acc)) },
-		weightGrad: func(dw, x, dy kernels.Buffer, acc bool) { t.set.LinearWeightGrad(dw, x, dy, pick(acc)) },
-	})
+	t.recordProduct(&op.product, op)
 	return y
 }
 
-func (t *Tape) product(y, x *Tensor, e Epilogue, op product) {
-	w, _ := op.weight.value(t.UseEMA)
-	bias, _ := op.bias.value(t.UseEMA)
+// product is what Conv and Linear share: the two products of kernels.
+type product struct {
+	weight, bias *Param
+	y, x         *Tensor
+	w            kernels.Buffer
+	e            Epilogue
+}
+
+type convOp struct {
+	product
+	p kernels.Conv
+}
+
+type linearOp struct {
+	product
+	p kernels.Linear
+}
+
+// epilogue checks what is added to a product.
+func (t *Tape) epilogue(op string, o *product) kernels.Epilogue {
+	y, e := o.y, o.e
+	bias, _ := o.bias.value(t.UseEMA)
 	k := kernels.Epilogue{Bias: bias}
 	if e.ImageBias != nil {
-		mustMatch(op.op, "ImageBias", e.ImageBias, y.N, 1, 1, y.C)
-		mustBeContiguous(op.op, "ImageBias", e.ImageBias)
+		mustMatch(op, "ImageBias", e.ImageBias, y.N, 1, 1, y.C)
+		mustBeContiguous(op, "ImageBias", e.ImageBias)
 		k.ImageBias = e.ImageBias.Buf
 	}
 	if e.Residual != nil {
-		mustMatch(op.op, "Residual", e.Residual, y.N, y.H, y.W, y.C)
+		mustMatch(op, "Residual", e.Residual, y.N, y.H, y.W, y.C)
 		k.Residual, k.ResidualStride = e.Residual.Buf, e.Residual.Stride
 	}
-	op.forward(y.Buf, x.Buf, w, k)
-	t.record(y, true, func(p *pass) {
-		dy := p.of(y)
-		p.biasGrads(op.bias, e.ImageBias, y, dy)
-		if p.params {
-			dw, accumulate := p.param(op.weight)
-			op.weightGrad(dw, x.Buf, dy, accumulate)
-		}
-		if dx, accumulate := p.into(x); dx != nil {
-			op.inputGrad(dx, dy, w, accumulate)
-		}
-		if e.Residual != y {
-			p.hand(e.Residual, y)
-		}
-	}, x, e.ImageBias, e.Residual)
+	return k
+}
+
+// recordProduct notes a product; x is read for the gradient of the weights.
+func (t *Tape) recordProduct(o *product, op reversible) {
+	r := record{out: o.y, in: [3]*Tensor{o.x, o.e.ImageBias, o.e.Residual}, params: true, op: op}
+	if !t.Frozen {
+		r.reads[0] = o.x
+	}
+	t.record(r)
+}
+
+func (o *convOp) reverse(p *pass) {
+	dy := p.of(o.y)
+	p.biasGrads(o.bias, o.e.ImageBias, o.y, dy)
+	k := o.p
+	if p.params {
+		var dw kernels.Buffer
+		dw, k.Accumulate = p.param(o.weight)
+		p.set.Conv2DWeightGrad(dw, o.x.Buf, dy, k)
+	}
+	if dx, accumulate := p.into(o.x); dx != nil {
+		k.Accumulate = accumulate
+		p.set.Conv2DInputGrad(dx, dy, o.w, k)
+	}
+	p.residual(&o.product)
+}
+
+func (o *linearOp) reverse(p *pass) {
+	dy := p.of(o.y)
+	p.biasGrads(o.bias, o.e.ImageBias, o.y, dy)
+	k := o.p
+	if p.params {
+		var dw kernels.Buffer
+		dw, k.Accumulate = p.param(o.weight)
+		p.set.LinearWeightGrad(dw, o.x.Buf, dy, k)
+	}
+	if dx, accumulate := p.into(o.x); dx != nil {
+		k.Accumulate = accumulate
+		p.set.LinearInputGrad(dx, dy, o.w, k)
+	}
+	p.residual(&o.product)
+}
+
+// residual hands the gradient on to what was added.
+func (p *pass) residual(o *product) {
+	if o.e.Residual != o.y {
+		p.hand(o.e.Residual, o.y)
+	}
 }
 
 // biasGrads sums dy over the pixels of each image for the image bias, and over everything for the bias: with both, the

@@ -11,13 +11,22 @@ func (t *Tape) Upsample(x *Tensor) *Tensor {
 	y := t.NewTensor(x.N, 2*x.H, 2*x.W, x.C)
 	k := kernels.Resize{N: x.N, H: x.H, W: x.W, C: x.C, XStride: x.Stride}
 	t.set.Upsample2x(y.Buf, x.Buf, k)
-	t.record(y, false, func(p *pass) {
-		k := k
-		var dx kernels.Buffer
-		dx, k.Accumulate = p.into(x)
-		p.set.Upsample2xGrad(dx, p.of(y), k)
-	}, x)
+	op := state[upsampleOp](t)
+	*op = upsampleOp{y, x, k}
+	t.record(record{out: y, in: [3]*Tensor{x}, op: op})
 	return y
+}
+
+type upsampleOp struct {
+	y, x *Tensor
+	k    kernels.Resize
+}
+
+func (o *upsampleOp) reverse(p *pass) {
+	k := o.k
+	var dx kernels.Buffer
+	dx, k.Accumulate = p.into(o.x)
+	p.set.Upsample2xGrad(dx, p.of(o.y), k)
 }
 
 // PixelUnshuffle moves r x r blocks of pixels into channels: [N,H,W,C] to [N,H/r,W/r,C*r*r].
@@ -25,9 +34,7 @@ func (t *Tape) PixelUnshuffle(x *Tensor, r int) *Tensor {
 	k := shuffle("PixelUnshuffle", x, x.H, x.W, x.C, r)
 	y := t.NewTensor(x.N, x.H/r, x.W/r, x.C*r*r)
 	t.set.PixelUnshuffle(y.Buf, x.Buf, k)
-	t.record(y, false, func(p *pass) {
-		p.add(x, func(dx kernels.Buffer) { p.set.PixelShuffle(dx, p.of(y), k) })
-	}, x)
+	t.recordShuffle(shuffleOp{y, x, k, true})
 	return y
 }
 
@@ -39,10 +46,30 @@ func (t *Tape) PixelShuffle(x *Tensor, r int) *Tensor {
 	k := shuffle("PixelShuffle", x, x.H*r, x.W*r, x.C/(r*r), r)
 	y := t.NewTensor(x.N, k.H, k.W, k.C)
 	t.set.PixelShuffle(y.Buf, x.Buf, k)
-	t.record(y, false, func(p *pass) {
-		p.add(x, func(dx kernels.Buffer) { p.set.PixelUnshuffle(dx, p.of(y), k) })
-	}, x)
+	t.recordShuffle(shuffleOp{y, x, k, false})
 	return y
+}
+
+type shuffleOp struct {
+	y, x      *Tensor
+	k         kernels.Shuffle
+	unshuffle bool
+}
+
+func (t *Tape) recordShuffle(o shuffleOp) {
+	op := state[shuffleOp](t)
+	*op = o
+	t.record(record{out: o.y, in: [3]*Tensor{o.x}, op: op})
+}
+
+func (o *shuffleOp) reverse(p *pass) {
+	c := p.add(o.x)
+	if o.unshuffle {
+		p.set.PixelShuffle(c.buf, p.of(o.y), o.k)
+	} else {
+		p.set.PixelUnshuffle(c.buf, p.of(o.y), o.k)
+	}
+	p.added(o.x, c)
 }
 
 func shuffle(op string, x *Tensor, h, w, c, r int) kernels.Shuffle {
@@ -63,11 +90,14 @@ type Join struct {
 
 // NewJoin allocates the halves, with left and right channels.
 func (t *Tape) NewJoin(n, h, w, left, right int) *Join {
+	j := state[Join](t)
 	if left%(kernels.SliceAlign/4) != 0 {
-		return &Join{Left: t.NewTensor(n, h, w, left), Right: t.NewTensor(n, h, w, right)}
+		*j = Join{Left: t.NewTensor(n, h, w, left), Right: t.NewTensor(n, h, w, right)}
+		return j
 	}
 	whole := t.NewTensor(n, h, w, left+right)
-	return &Join{Left: whole.Channels(0, left), Right: whole.Channels(left, right), whole: whole}
+	*j = Join{Left: whole.channels(t.describe(), 0, left), Right: whole.channels(t.describe(), left, right), whole: whole}
+	return j
 }
 
 // Concat returns the concatenation; both halves must have been written.
@@ -82,16 +112,22 @@ func (t *Tape) Concat(j *Join) *Tensor {
 	}
 	t.set.CopyChannels(j.whole.Buf, l.Buf, part(l, 0))
 	t.set.CopyChannels(j.whole.Buf, r.Buf, part(r, l.C))
-	t.record(j.whole, false, func(p *pass) {
-		split := func(x *Tensor, offset int) {
-			if dx, accumulate := p.into(x); dx != nil {
-				p.set.CopyChannels(dx, p.of(j.whole), kernels.Channels{Rows: x.Rows(), C: x.C,
-					XStride: j.whole.Stride, XOffset: offset, YStride: x.Stride, Accumulate: accumulate})
-			}
-		}
-		split(l, 0)
-		split(r, l.C)
-	}, l, r)
+	op := state[joinOp](t)
+	*op = joinOp{j.whole, l, r}
+	t.record(record{out: j.whole, in: [3]*Tensor{l, r}, op: op})
 	t.Release(l, r)
 	return j.whole
+}
+
+type joinOp struct{ whole, left, right *Tensor }
+
+func (o *joinOp) reverse(p *pass) {
+	split := func(x *Tensor, offset int) {
+		if dx, accumulate := p.into(x); dx != nil {
+			p.set.CopyChannels(dx, p.of(o.whole), kernels.Channels{Rows: x.Rows(), C: x.C,
+				XStride: o.whole.Stride, XOffset: offset, YStride: x.Stride, Accumulate: accumulate})
+		}
+	}
+	split(o.left, 0)
+	split(o.right, o.left.C)
 }

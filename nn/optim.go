@@ -17,6 +17,8 @@ func DefaultAdamW() AdamW {
 // Step updates weights, moments and moving average from the gradients, in two launches; step counts from 1. A gradient that
 // is not finite changes nothing: see Params.LastNorm.
 func (a AdamW) Step(p *Params, step int, emaDecay float32) {
+	kernels.SetLayer(p.set, "optimizer")
+	defer kernels.SetLayer(p.set, "")
 	p.set.GradNorm(p.norm, p.flat[Grads], kernels.GradNorm{Len: p.Len(), MaxNorm: a.ClipNorm})
 	p.set.AdamW(p.flat[Weights], p.flat[Moment1], p.flat[Moment2], p.flat[EMA], p.flat[Grads], p.norm, kernels.AdamW{
 		Len: p.Len(), LR: a.LR, Beta1: a.Beta1, Beta2: a.Beta2, Eps: a.Eps, WeightDecay: a.WeightDecay, EMADecay: emaDecay, Step: step})

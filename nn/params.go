@@ -83,12 +83,15 @@ type Params struct {
 	norm     kernels.Buffer // output of GradNorm, for AdamW.Step
 }
 
+// NormBytes is what Params take beside their arrays.
+const NormBytes = 12
+
 // versions makes weight versions unique in the process, as packed copies are keyed by them.
 var versions atomic.Uint64
 
 // newParams allocates the arrays for list and binds the parameters to them.
 func newParams(set kernels.Set, list []*Param) *Params {
-	p := &Params{set: set, list: list, norm: set.Alloc(kernels.F32, 3)}
+	p := &Params{set: set, list: list, norm: set.Alloc(kernels.F32, NormBytes/4)}
 	n := 0
 	for _, w := range list {
 		w.params, w.offset = p, n

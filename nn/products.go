@@ -24,7 +24,7 @@ func (c UNetConfig) Products(n int) ([]Product, error) {
 	if err != nil {
 		return nil, err
 	}
-	tape := NewTape(checked, Training)
+	tape := newDryTape(checked, Differentiate)
 	x := tape.NewTensor(n, c.ImageSize, c.ImageSize, c.InChannels)
 	y := u.Forward(tape, x, tape.NewTensor(n, 1, 1, 1))
 	dy := tape.NewTensor(n, c.ImageSize, c.ImageSize, c.OutChannels)

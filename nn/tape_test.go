@@ -251,8 +251,8 @@ func TestStepsAllocateNothingAfterWarmUp(t *testing.T) {
 				x, dy := tape.NewTensor(n, 8, 8, 1), tape.NewTensor(n, 8, 8, 1)
 				y := u.Forward(tape, x, tape.NewTensor(n, 1, 1, 1))
 				if mode == Training {
-					tape.Backward(y, dy, x)
 					tape.VJP(y, dy, x)
+					tape.Backward(y, dy, x)
 				}
 			}
 			for range 4 {
@@ -525,7 +525,7 @@ func TestDropoutDependsOnSeedStepAndImageOnly(t *testing.T) {
 		}
 	}
 	for _, b := range blocks {
-		numbers[b.layer] = true
+		numbers[b.second.layer] = true
 	}
 	assert.Len(t, numbers, 2+2+4, "each block is a layer of its own")
 	off := run(Differentiate, 1, 1, false)

@@ -13,18 +13,32 @@ type Tensor struct {
 	Stride     int // floats per pixel, >= C
 	Buf        kernels.Buffer
 
-	mem     span    // where Buf lies in the tape's arena; empty when the tensor is not the tape's
-	scratch bool    // no record needs the values: Release may free them while recording
-	parent  *Tensor // the wider tensor of which this is a channel range, or nil
-	offset  int     // first channel in parent
+	mem    span    // where Buf lies in the tape's arena; empty when the tensor is not the tape's
+	held   bool    // nobody released it yet
+	reads  int     // records whose reverse will read the values
+	values *Tensor // whose memory Buf is, when it is another tensor's (but for parent); else nil
+	parent *Tensor // the wider tensor of which this is a channel range, or nil
+	offset int     // first channel in parent
+	cuts   [2]cut
 
 	// The rest is the state of a backward pass; a channel range uses its parent's.
-	producers int    // records that write this tensor
-	pending   int    // producers that the running pass has not reached
-	wanted    uint64 // the pass that needs this tensor's gradient
-	grad      gradient
-	keep      bool // the gradient is a result of the pass
+	pending int    // records that write this tensor and that the running pass has not reached
+	wanted  uint64 // the pass that needs this tensor's gradient
+	grad    gradient
+	keep    bool // the gradient is a result of the pass
 }
+
+// cut is a part of a buffer that was cut out before: steps repeat themselves, and a view costs an allocation.
+type cut struct {
+	from, part kernels.Buffer
+	offset, n  int
+}
+
+// Uses of Tensor.cuts.
+const (
+	ofValues = iota
+	ofGradient
+)
 
 // gradient has the layout of its tensor. A borrowed one (the caller's cotangent) is never written.
 type gradient struct {
@@ -70,27 +84,44 @@ func (x *Tensor) String() string {
 }
 
 // Channels returns a view of c channels from channel offset, which must be a multiple of 16 (kernels.SliceAlign).
-func (x *Tensor) Channels(offset, c int) *Tensor {
+func (x *Tensor) Channels(offset, c int) *Tensor { return x.channels(&Tensor{}, offset, c) }
+
+// channels makes a view of v.
+func (x *Tensor) channels(v *Tensor, offset, c int) *Tensor {
 	if offset < 0 || c <= 0 || offset+c > x.C {
 		panic(&kernels.ShapeError{Op: "Channels", Arg: "range", Got: fmt.Sprintf("[%d, %d)", offset, offset+c), Want: fmt.Sprintf("within [0, %d)", x.C)})
 	}
-	v := &Tensor{N: x.N, H: x.H, W: x.W, C: c, Stride: x.Stride, parent: x, offset: offset}
+	v.N, v.H, v.W, v.C, v.Stride, v.parent, v.offset = x.N, x.H, x.W, c, x.Stride, x, offset
 	if x.parent != nil {
 		v.parent, v.offset = x.parent, x.offset+offset
 	}
-	v.Buf = v.slice(x.Buf, offset)
+	v.Buf = v.slice(ofValues, x.Buf, offset)
 	return v
 }
 
 // slice cuts the view's part, which starts at offset, out of a buffer with the layout of the wider tensor.
-func (x *Tensor) slice(b kernels.Buffer, offset int) kernels.Buffer {
-	return b.Slice(offset, (x.Rows()-1)*x.Stride+x.C)
+func (x *Tensor) slice(use int, b kernels.Buffer, offset int) kernels.Buffer {
+	n := (x.Rows()-1)*x.Stride + x.C
+	c := &x.cuts[use]
+	if c.from != b || c.offset != offset || c.n != n {
+		*c = cut{b, b.Slice(offset, n), offset, n}
+	}
+	return c.part
 }
 
 // root is the tensor that holds the state of the backward pass.
 func (x *Tensor) root() *Tensor {
 	if x.parent != nil {
 		return x.parent
+	}
+	return x
+}
+
+// owner is the tensor whose memory holds the values.
+func (x *Tensor) owner() *Tensor {
+	x = x.root()
+	if x.values != nil {
+		return x.values
 	}
 	return x
 }

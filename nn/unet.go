@@ -11,21 +11,23 @@ type UNet struct {
 	Config UNetConfig
 	Params *Params
 
-	convIn, convOut *Conv2D
-	normOut         *GroupNorm
-	time1, time2    *Linear
-	down, up        []level
-	mid             [2]*resBlock
-	midAttn         *attention
-	skips           []skip
-	dropouts        int
-	lasts           []*Param // the layers that ZeroInit clears
+	convIn       *Conv2D
+	out          normConv
+	time1, time2 *Linear
+	down, up     []level
+	mid          [2]*resBlock
+	midAttn      *attention
+	skips        []skip
+	dropouts     int
+	lasts        []*Param // the layers that ZeroInit clears
+	joins        []*Join  // of the forward pass
 }
 
-// level is one resolution of the encoder or decoder; resample changes to the next one, nil at the end.
+// level is one resolution of the encoder or decoder. shrink or enlarge changes to the next one; both are nil at the end.
 type level struct {
-	stages   []stage
-	resample *Conv2D
+	stages  []*stage
+	shrink  *Conv2D
+	enlarge *enlarge
 }
 
 // skip is one skip connection: its channels, and the channels it is joined behind in the decoder.
@@ -83,7 +85,7 @@ func (u *UNet) build(b *Builder) {
 			u.skips = append(u.skips, skip{c: h})
 		}
 		if i < levels-1 {
-			l.resample = b.Downsample(block+".downsamplers.0.conv", h, c.DownsamplePadding)
+			l.shrink = b.Downsample(block+".downsamplers.0.conv", h, c.DownsamplePadding)
 			u.skips = append(u.skips, skip{c: h})
 		}
 		u.down = append(u.down, l)
@@ -108,14 +110,14 @@ func (u *UNet) build(b *Builder) {
 			h = channels[at]
 		}
 		if at > 0 {
-			l.resample = b.Conv2D(block+".upsamplers.0.conv", h, h, 3)
+			l.enlarge = &enlarge{b.Conv2D(block+".upsamplers.0.conv", h, h, 3)}
 		}
 		u.up = append(u.up, l)
 	}
 
-	u.normOut = b.GroupNorm("conv_norm_out", h, c.NormGroups, float32(c.NormEps), true)
-	u.convOut = b.Conv2D("conv_out", h, c.OutChannels*r2, 3)
-	u.last(u.convOut.Weight, u.convOut.Bias)
+	u.out.norm = b.GroupNorm("conv_norm_out", h, c.NormGroups, float32(c.NormEps), true)
+	u.out.conv = b.Conv2D("conv_out", h, c.OutChannels*r2, 3)
+	u.last(u.out.conv.Weight, u.out.conv.Bias)
 }
 
 // Forward runs the network on images x [N,H,W,InChannels] at times t [N,1,1,1] (a diffusion step or any function of the
@@ -127,12 +129,15 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 	if err := u.Config.CheckSize(x.H, x.W); err != nil {
 		panic(&kernels.ShapeError{Op: "UNet.Forward", Arg: "x", Got: x.String(), Want: err.Error()})
 	}
+	t.follow(u, x.N, x.H, x.W)
 	emb := u.embed(t, time)
 	if r := u.Config.unshuffle(); r > 1 {
+		t.enter("unshuffle")
 		x = t.PixelUnshuffle(x, r)
 	}
+	blocks := t.Checkpoint == CheckpointBlocks
 
-	var joins []*Join
+	joins := u.joins[:0]
 	join := func(h, w int) *Tensor { // where the next skip connection is written
 		s := u.skips[len(joins)]
 		j := t.NewJoin(x.N, h, w, s.before, s.c)
@@ -146,12 +151,13 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 	}
 	for _, l := range u.down {
 		for _, s := range l.stages {
-			x = s.forward(t, x, emb, join(x.H, x.W))
+			x = t.run(s, args{x: x, cond: emb}, join(x.H, x.W), blocks)
 		}
-		if l.resample != nil {
-			x = t.Conv(x, l.resample, Epilogue{Into: join(x.H/2, x.W/2)})
+		if l.shrink != nil {
+			x = t.Conv(x, l.shrink, Epilogue{Into: join(x.H/2, x.W/2)})
 		}
 	}
+	u.joins = joins
 
 	left := func() *Tensor { // where the decoder's next block expects its input
 		if len(joins) == 0 {
@@ -159,46 +165,47 @@ func (u *UNet) Forward(t *Tape, x, time *Tensor) *Tensor {
 		}
 		return joins[len(joins)-1].Left
 	}
-	x = u.mid[0].forward(t, x, emb, nil)
+	x = t.run(u.mid[0], args{x: x, cond: emb}, nil, blocks)
 	if u.midAttn != nil {
-		x = u.midAttn.forward(t, x, nil)
+		x = t.run(u.midAttn, args{x: x}, nil, blocks)
 	}
 	mid := x
-	u.mid[1].forward(t, mid, emb, left())
+	t.run(u.mid[1], args{x: mid, cond: emb}, left(), blocks)
 	t.Release(mid)
 	for _, l := range u.up {
 		for i, s := range l.stages {
+			t.enter("concat")
 			whole := t.Concat(joins[len(joins)-1])
 			joins = joins[:len(joins)-1]
 			into := left()
-			if i == len(l.stages)-1 && l.resample != nil {
+			if i == len(l.stages)-1 && l.enlarge != nil {
 				into = nil
 			}
-			x = s.forward(t, whole, emb, into)
+			x = t.run(s, args{x: whole, cond: emb}, into, blocks)
 			t.Release(whole)
 		}
-		if l.resample != nil {
-			large := t.Upsample(x)
-			t.Release(x)
-			x = t.Conv(large, l.resample, Epilogue{Into: left()})
-			t.Release(large)
+		if l.enlarge != nil {
+			small := x
+			x = t.run(l.enlarge, args{x: small}, left(), t.Checkpoint != CheckpointNone)
+			t.Release(small)
 		}
 	}
 
-	h := t.GroupNorm(x, u.normOut, nil)
+	y := t.run(&u.out, args{x: x}, nil, t.Checkpoint != CheckpointNone)
 	t.Release(x, emb)
-	y := t.Conv(h, u.convOut, Epilogue{})
-	t.Release(h)
 	if r := u.Config.unshuffle(); r > 1 {
+		t.enter("shuffle")
 		small := y
 		y = t.PixelShuffle(small, r)
 		t.Release(small)
 	}
+	t.enter("")
 	return y
 }
 
 // embed returns SiLU of the time embedding, which is all that the residual blocks use.
 func (u *UNet) embed(t *Tape, time *Tensor) *Tensor {
+	t.enter("time_embedding")
 	e := t.TimeEmbedding(time, u.Config.timeEmbedding(time.N))
 	h := t.Linear(e, u.time1, Epilogue{})
 	a := t.SiLU(h)

@@ -15,11 +15,13 @@ import (
 type flags struct {
 	List     listCommand     `cmd:"" help:"Print a line per kernel: target, file, registers live at once (a hint), bytes of shared memory."`
 	Check    checkCommand    `cmd:"" help:"Run all kernels on the conformance cases under all checks of the emulator; takes half a minute."`
-	Count    countCommand    `cmd:"" help:"Count exactly what kernels execute."`
+	Count    countCommand    `cmd:"" help:"Count exactly what kernels execute: ops on shapes, or whole passes of networks."`
 	Run      runCommand      `cmd:"" help:"Check one op on one shape against the float64 oracle, and time or count it."`
 	Tune     tuneCommand     `cmd:"" help:"Measure every variant of the convolutions and linear layers of U-Nets, and write the table of the fastest."`
 	GPUCheck gpuCheckCommand `cmd:"" name:"gpu-check" help:"On a card: conformance of driver and kernels, timings and tuning, into one JSON file."`
 	Diff     diffCommand     `cmd:"" help:"Compare two PTX files: kernels added (+), removed (-) and changed (~)."`
+
+	cli.Profiles
 }
 
 type listCommand struct{}
@@ -32,13 +34,6 @@ type checkCommand struct {
 
 func (c checkCommand) Run() error { return inspect.Check(os.Stdout, c.Ops) }
 
-type countCommand struct {
-	JSON   bool     `name:"json" help:"Print JSON."`
-	Shapes []string `arg:"" optional:"" name:"shape" sep:"none" help:"Ops and shapes, for example Conv2D:N=1,H=32,W=32,Cin=64,Cout=64,Precision=tf32. Default: layers of a U-Net."`
-}
-
-func (c countCommand) Run() error { return inspect.Count(os.Stdout, c.Shapes, c.JSON) }
-
 type diffCommand struct {
 	A string `arg:"" help:"The PTX file before."`
 	B string `arg:"" help:"The PTX file after."`
@@ -47,8 +42,9 @@ type diffCommand struct {
 func (c diffCommand) Run() error { return inspect.Diff(os.Stdout, c.A, c.B) }
 
 func main() {
-	command := kong.Parse(&flags{}, kong.Name("emdiff-ptx"), cli.ExitCodes(), kong.Description("Look at emdiff's CUDA kernels, on a card or on the emulator."))
-	if err := command.Run(); err != nil {
+	f := &flags{}
+	command := kong.Parse(f, kong.Name("emdiff-ptx"), cli.ExitCodes(), kong.Description("Look at emdiff's CUDA kernels, on a card or on the emulator."))
+	if err := f.Around(func() error { return command.Run() }); err != nil {
 		fmt.Fprintln(os.Stderr, "emdiff-ptx:", err)
 		os.Exit(1)
 	}

@@ -36,6 +36,8 @@ type flags struct {
 	Threads    int      `default:"0" help:"Threads of the host; 0 = all cores. Does not change results."`
 
 	Version kong.VersionFlag `help:"Print the version."`
+
+	cli.Profiles
 }
 
 func main() {
@@ -49,6 +51,7 @@ func (f *flags) Run(ctx context.Context) error {
 		return err
 	}
 	defer choice.Set.Close()
+	choice.Set = f.Label(choice.Set)
 	return run.Restore(ctx, run.RestoreOptions{From: f.From, Path: f.Path, Out: f.Out, Sigma: f.Sigma, Masks: f.Masks, Kernel: f.Kernel,
 		Sampler: f.Sampler, Steps: f.Steps, Draws: f.Draws, SaveDraws: f.SaveDraws, Overwrite: f.Overwrite, Batch: f.Batch, Seed: f.Seed,
 		Reading: run.DataSettings{Grey: f.Grey, Background: f.Background, Range: f.Range, Layout: f.Layout, Array: f.Array}, DryRun: f.DryRun,

@@ -24,6 +24,8 @@ type flags struct {
 	Device  string           `default:"auto" help:"Where to compute: auto, host, cuda or emu (the emulated GPU)."`
 	Threads int              `default:"0" help:"Threads of the host; 0 = all cores. Does not change results."`
 	Version kong.VersionFlag `help:"Print the version."`
+
+	cli.Profiles
 }
 
 func main() {
@@ -37,6 +39,7 @@ func (f *flags) Run(ctx context.Context) error {
 		return err
 	}
 	defer choice.Set.Close()
+	choice.Set = f.Label(choice.Set)
 	return run.Sample(ctx, run.SampleOptions{From: f.From, Count: f.Count, Seed: f.Seed, Batch: f.Batch, Sampler: f.Sampler, Steps: f.Steps,
-		Out: f.Out, Grid: f.Grid, Set: choice.Set, Log: os.Stdout, Progress: run.NewProgress(os.Stderr)})
+		Out: f.Out, Grid: f.Grid, Set: choice.Set, Device: run.Device{Why: choice.String()}, Log: os.Stdout, Progress: run.NewProgress(os.Stderr)})
 }

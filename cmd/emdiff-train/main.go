@@ -49,6 +49,8 @@ type flags struct {
 	Threads      int              `default:"0" help:"Threads of the host; 0 = all cores. Does not change results."`
 	DryRun       bool             `help:"Print what the run would cost, and stop."`
 	Version      kong.VersionFlag `help:"Print the version."`
+
+	cli.Profiles
 }
 
 func main() {
@@ -75,6 +77,7 @@ func (f *flags) Run(ctx context.Context) error {
 		return err
 	}
 	defer choice.Set.Close()
+	choice.Set = f.Label(choice.Set)
 	if f.DryRun {
 		return run.DryRun(os.Stdout, choice.Set, settings)
 	}

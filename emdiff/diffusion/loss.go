@@ -28,6 +28,8 @@ type Loss struct {
 	// Above trains on measurements alone: noise levels s below SigmaY are replaced by SigmaY^2/s. Nothing is learned
 	// there, and what is learned just above SigmaY is not mixed with anything else.
 	Above bool
+	// Checkpoint trades time for memory without changing a bit.
+	Checkpoint nn.Checkpoint
 
 	set     kernels.Set
 	tape    *nn.Tape
@@ -82,7 +84,7 @@ func (l *Loss) Gradients(clean, measured kernels.Buffer, n int, r kernels.Random
 	s.ScaleImages(l.noisy, row(netIn), l.noisy, nil, nil, images)
 
 	l.tape.Reset()
-	l.tape.Seed, l.tape.Step = r.Seed, r.Step
+	l.tape.Seed, l.tape.Step, l.tape.Checkpoint = r.Seed, r.Step, l.Checkpoint
 	f := l.UNet.Forward(l.tape, nn.Wrap(l.noisy, n, l.h, l.w, l.c), nn.WrapVector(row(netNoise), n))
 	s.SquaredError(l.loss, l.grad, f.Buf, l.target, row(lossWeight), images)
 	s.Sum(l.total, l.loss, kernels.PerImage{N: 1, Len: n, Accumulate: true})
@@ -163,6 +165,13 @@ func (l *Loss) free() {
 	l.set.Free(l.loss)
 	l.set.Free(l.coef)
 	l.n = 0
+}
+
+// LossMemory is what a Loss takes for batches of n images of h x w x c values: the tape, and the batches around it.
+func LossMemory(net nn.UNetConfig, checkpoint nn.Checkpoint, n, h, w, c int) (tape nn.Memory, batch int64, err error) {
+	tape, err = net.Memory(n, h, w, nn.MemoryOptions{Mode: nn.Training, Checkpoint: checkpoint})
+	images := len((&Loss{}).images()) * n * h * w * c
+	return tape, 4 * int64(images+n+coefRows*kernels.AlignUp(n)+1), err
 }
 
 // Close frees the workspace; the U-Net stays.

@@ -22,7 +22,7 @@ type Network struct {
 // NewNetwork wraps a U-Net for images of h x w x c values.
 func NewNetwork(set kernels.Set, u *nn.UNet, p Precond, h, w, c int) *Network {
 	n := &Network{UNet: u, Precond: p, set: set, h: h, w: w, c: c, infer: nn.NewTape(set, nn.Inference), linear: nn.NewTape(set, nn.Differentiate)}
-	n.infer.UseEMA, n.linear.UseEMA = true, true
+	n.infer.UseEMA, n.linear.UseEMA, n.linear.Frozen = true, true, true
 	return n
 }
 
@@ -89,7 +89,14 @@ func (d *Network) free() {
 	d.num = 0
 }
 
-// Close frees the workspace; the U-Net stays.
+// NetworkMemory is what a Network takes to denoise n images of h x w x c values, and to differentiate: the tape, and the
+// batch around it.
+func NetworkMemory(net nn.UNetConfig, mode nn.Mode, n, h, w, c int) (tape nn.Memory, batch int64, err error) {
+	tape, err = net.Memory(n, h, w, nn.MemoryOptions{Mode: mode, Frozen: mode == nn.Differentiate})
+	return tape, 4 * int64(2*n*h*w*c+n), err
+}
+
+// Close frees the workspace, which the next call takes again; the U-Net stays.
 func (d *Network) Close() {
 	d.free()
 	d.infer.Close()

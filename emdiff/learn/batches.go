@@ -21,6 +21,9 @@ func newBatcher(set kernels.Set, n int, seed uint64, count, length int) *batcher
 		ids: set.Alloc(kernels.I32, n), clean: set.Alloc(kernels.F32, n*length), measured: set.Alloc(kernels.F32, n*length)}
 }
 
+// batcherBytes is what a batcher takes from the Set.
+func batcherBytes(n, length int) int64 { return 4 * int64(n+2*n*length) }
+
 // take gathers the batch of a step from images and, when given, from measured.
 func (b *batcher) take(step int, images, measured kernels.Buffer) (clean, noisy kernels.Buffer) {
 	ids := make([]int32, b.n)

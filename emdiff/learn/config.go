@@ -56,6 +56,15 @@ type TrainConfig struct {
 	// Ambient trains noise levels above the measurements' noise on the measurements themselves (denoising only; the
 	// ambient-Tweedie loss of diffusion.Loss), instead of on reconstructions.
 	Ambient bool `toml:"ambient"`
+	// Checkpoint says what a training step computes twice to take less memory: none ("" too), norms or blocks. Results do
+	// not change.
+	Checkpoint string `toml:"checkpoint"`
+}
+
+// checkpoint is the choice that Checkpoint names.
+func (t TrainConfig) checkpoint() nn.Checkpoint {
+	c, _ := nn.ParseCheckpoint(t.Checkpoint)
+	return c
 }
 
 // InitConfig is what starts EM: training on clean images or, where there are none, on draws under a Gaussian prior that is
@@ -177,6 +186,9 @@ func (t TrainConfig) validate() error {
 	if !(t.LR > 0) || math.IsInf(t.LR, 0) || t.WeightDecay < 0 || t.ClipNorm < 0 || t.EMA < 0 || t.EMA >= 1 {
 		return fmt.Errorf("train.lr = %g must be positive, weight_decay = %g and clip_norm = %g not negative, ema = %g in [0, 1)",
 			t.LR, t.WeightDecay, t.ClipNorm, t.EMA)
+	}
+	if _, ok := nn.ParseCheckpoint(t.Checkpoint); !ok && t.Checkpoint != "" {
+		return fmt.Errorf("train.checkpoint = %q is unknown: use none, norms or blocks", t.Checkpoint)
 	}
 	return nil
 }

@@ -295,8 +295,10 @@ func (em *EM) trainPhase(ctx context.Context, images, measured kernels.Buffer, c
 		sigmaY = em.Config.Task.Sigma
 	}
 	h, w, c := em.prior.Shape()
+	em.prior.Close() // the memory of drawing is that of training
 	loss := diffusion.NewLoss(em.set, em.net, em.precond, sigmaY, h, w, c)
 	defer loss.Close()
+	loss.Checkpoint = em.Config.Train.checkpoint()
 	loss.Above = s.Phase == Init && measured != nil
 	batch := newBatcher(em.set, em.Config.Train.Batch, em.seed(forTraining, s.Round), count, h*w*c)
 	defer batch.close()

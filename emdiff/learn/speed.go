@@ -31,6 +31,7 @@ func Measure(set kernels.Set, c Config, images Images) (Speed, error) {
 	precond := c.Prior.Precond()
 	loss := diffusion.NewLoss(set, net, precond, 0, h, w, ch)
 	defer loss.Close()
+	loss.Checkpoint = c.Train.checkpoint()
 	prior := diffusion.NewNetwork(set, net, precond, h, w, ch)
 	defer prior.Close()
 	op, err := c.Task.Operator(set, h, w, ch, 1, c.Seed, Camera{Kernel: images.Camera.Kernel})

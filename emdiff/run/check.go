@@ -83,13 +83,19 @@ func (s Settings) checkMemory(set kernels.Set, images int) error {
 	if err != nil {
 		return err
 	}
+	single := s.Config
+	single.Train.Batch = 1 // in proportion, and no count overflows
+	m, err := single.Memory(s.Network.ImageSize, s.Network.ImageSize, s.Network.InChannels, 1)
+	if err != nil {
+		return err
+	}
 	draw := func(n int) float64 { return float64(one.ParamBytes) + float64(n)*float64(one.InferenceBytes) }
 	for _, need := range []struct {
 		what  string
 		bytes float64
 	}{
 		{fmt.Sprintf("network.block_out_channels = %v", s.Network.Channels), float64(one.ParamBytes)},
-		{fmt.Sprintf("train.batch = %d", s.Train.Batch), float64(one.ParamBytes) + float64(s.Train.Batch)*float64(one.TrainingBytes)},
+		{fmt.Sprintf("train.batch = %d", s.Train.Batch), float64(m.Params()) + float64(s.Train.Batch)*float64(m.Activations+m.Batch)},
 		{fmt.Sprintf("estep.batch = %d", s.EStep.Batch), draw(min(s.EStep.Batch, images))},
 		{fmt.Sprintf("eval.generated = %d", s.Eval.Generated), draw(s.Eval.Generated)},
 	} {

@@ -8,6 +8,7 @@ import (
 	"emdiff/emdiff/data"
 	"emdiff/emdiff/learn"
 	"emdiff/kernels"
+	"emdiff/nn"
 )
 
 // DryRun prints what a run would take: parameters, arithmetic, memory, and times estimated from a few training steps and
@@ -42,22 +43,22 @@ func DryRun(out io.Writer, set kernels.Set, s Settings) error {
 	if err != nil {
 		return err
 	}
-	const giga, mega = 1e9, 1 << 20
-	imageBytes := int64(4 * images.Train.ImageLen())
-	held := int64(measured + s.Eval.HeldOut + s.Init.Clean + s.EM.Plan(s.EM.Rounds, measured).Subset)
+	const giga = 1e9
+	memory, err := s.describeMemory(images.Train.H, images.Train.W, images.Train.C, measured)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(out, `device       %s
 data         %s
 network      %d parameters
 forward      %.3f GFLOP per image
 train step   %.2f GFLOP (batch %d), %.0f ms
 denoise      %.2f ms per image (batch %d), %d calls per draw
-memory       %d MiB parameters and optimiser, %d MiB training, %d MiB sampling, %d MiB images
-
+%s
 `, set.Name(), s.describeForDryRun(whole, images, measured),
 		train.Parameters, draw.Forward.FLOPs/giga/float64(s.EStep.Batch),
 		(train.Forward.FLOPs+train.Backward.FLOPs)/giga, s.Train.Batch, 1e3*speed.TrainStep.Seconds(),
-		1e3*speed.Denoise.Seconds(), s.EStep.Batch, speed.CallsPerDraw,
-		train.ParamBytes/mega, train.TrainingBytes/mega, draw.InferenceBytes/mega, held*imageBytes/mega)
+		1e3*speed.Denoise.Seconds(), s.EStep.Batch, speed.CallsPerDraw, memory)
 
 	perDraw := speed.Denoise * time.Duration(speed.CallsPerDraw)
 	passes := 1 // two draws show the spread where there is no truth
@@ -109,4 +110,30 @@ func (s Settings) describeForDryRun(whole *data.Set, images learn.Images, measur
 	}
 	return fmt.Sprintf("%s, not given (--data), %dx%dx%d: %d to measure, %d clean, %d held out", whole.Name, whole.H, whole.W, whole.C,
 		measured, s.Init.Clean, s.Eval.HeldOut)
+}
+
+// describeMemory is the planned memory of training, with every train.checkpoint, and of drawing.
+func (s Settings) describeMemory(h, w, c, measured int) (string, error) {
+	mebi := func(bytes int64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
+	draws := max(min(s.EStep.Batch, measured), s.Eval.Generated)
+	m, err := s.Memory(h, w, c, draws)
+	if err != nil {
+		return "", err
+	}
+	held := measured + s.Eval.HeldOut + s.Init.Clean + s.EM.Plan(s.EM.Rounds, measured).Subset
+	text := fmt.Sprintf(`memory       MiB, planned; images take %s
+  training   peak %s: weights %s, gradients %s, optimiser %s, activations and scratch %s, batch %s
+  checkpoint peak`, mebi(4*int64(held*h*w*c)), mebi(m.Training()), mebi(m.Weights), mebi(m.Gradients), mebi(m.Optimizer), mebi(m.Activations), mebi(m.Batch))
+	for k := nn.CheckpointNone; k <= nn.CheckpointBlocks; k++ {
+		other := s.Config
+		other.Train.Checkpoint = k.String()
+		o, err := other.Memory(h, w, c, draws)
+		if err != nil {
+			return "", err
+		}
+		text += fmt.Sprintf(" %s with %s,", mebi(o.Training()), k)
+	}
+	return text[:len(text)-1] + fmt.Sprintf(` (train.checkpoint)
+  sampling   peak %s: the same parameters, activations, scratch and batch %s (%d images at once)
+`, mebi(m.Sampling()), mebi(m.Drawing), draws), nil
 }

@@ -93,7 +93,7 @@ func Restore(ctx context.Context, o RestoreOptions) error {
 		return err
 	}
 	fmt.Fprintf(o.Log, "prior       %s, %dx%dx%d\ntask        %s\nsampler     %s, %d draws of each image, seed %d\ndevice      %s\n",
-		p.path, p.h, p.w, p.c, describeTask(r.task, o.Masks, r.kernelPath), r.sampler.Sampler, o.Draws, o.Seed, o.Set.Name())
+		p.path, p.h, p.w, p.c, describeTask(r.task, o.Masks, r.kernelPath), r.sampler.Sampler, o.Draws, o.Seed, o.Device.Why)
 	if o.DryRun {
 		return r.dryRun(w)
 	}

@@ -46,7 +46,7 @@ func smallPrior(t *testing.T, sets ...string) string {
 
 func restoreOptions(t *testing.T, prior, in string) RestoreOptions {
 	return RestoreOptions{From: prior, Path: in, Out: filepath.Join(t.TempDir(), "restored"), Draws: 3, Batch: 64, Seed: 1, Set: openHost(t),
-		Log: io.Discard, Progress: Silent}
+		Device: Device{Why: "why host"}, Log: io.Discard, Progress: Silent}
 }
 
 // tree reads all files below a folder.
@@ -246,6 +246,7 @@ func TestADryRunOfRestoringCountsAndWritesNothing(t *testing.T) {
 	var log bytes.Buffer
 	o.Log, o.DryRun = &log, true
 	require.NoError(t, Restore(context.Background(), o))
+	assert.Contains(t, log.String(), "device      why host\n")
 	assert.Contains(t, log.String(), "images      2")
 	assert.Contains(t, log.String(), "36 denoiser calls", "3 draws of 3 steps: one patch, and three")
 	assert.NoDirExists(t, o.Out)

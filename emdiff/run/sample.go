@@ -31,6 +31,7 @@ type SampleOptions struct {
 	Out, Grid string
 
 	Set      kernels.Set
+	Device   Device
 	Log      io.Writer
 	Progress Progress
 }
@@ -123,7 +124,7 @@ func (o SampleOptions) draw(ctx context.Context, p *prior) (*data.Set, error) {
 	}
 	defer generator.Close()
 	fmt.Fprintf(o.Log, "prior       %s, %dx%dx%d\nsampler     %s, %d noise levels, seed %d\ndevice      %s\n",
-		p.path, p.h, p.w, p.c, how.Sampler, how.SampleSteps, o.Seed, o.Set.Name())
+		p.path, p.h, p.w, p.c, how.Sampler, how.SampleSteps, o.Seed, o.Device.Why)
 
 	images := &data.Set{Name: "samples", Source: p.path, H: p.h, W: p.w, C: p.c, Pixels: make([]float32, o.Count*p.h*p.w*p.c)}
 	length := images.ImageLen()

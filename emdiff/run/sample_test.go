@@ -30,7 +30,7 @@ func trained(t *testing.T, sets ...string) string {
 
 // sampling are options for a few images.
 func sampling(t *testing.T, from string) SampleOptions {
-	return SampleOptions{From: from, Count: 5, Seed: 3, Batch: 5, Steps: 3, Set: openHost(t), Log: &bytes.Buffer{}, Progress: Silent}
+	return SampleOptions{From: from, Count: 5, Seed: 3, Batch: 5, Steps: 3, Set: openHost(t), Device: Device{Why: "why host"}, Log: &bytes.Buffer{}, Progress: Silent}
 }
 
 // array samples into a .npy file and reads it back.
@@ -76,6 +76,7 @@ func TestSamplesAreWrittenAsPicturesToo(t *testing.T) {
 	values := array(t, o)
 	o.Out, o.Grid = filepath.Join(t.TempDir(), "a", "b"), filepath.Join(t.TempDir(), "grid.png")
 	require.NoError(t, Sample(context.Background(), o))
+	assert.Contains(t, o.Log.(*bytes.Buffer).String(), "device      why host\n")
 	for i := range o.Count {
 		assert.Equal(t, data.ToBytes(values.Image(i)), readPNG(t, filepath.Join(o.Out, fmt.Sprintf("%05d.png", i))).(*image.Gray).Pix)
 	}

@@ -50,8 +50,8 @@ template <int OFFSET> DEVICE void copy_quad(u32 to, const float* from, bool ther
 }
 DEVICE void wait_all_copies() { asm volatile("cp.async.wait_group %0;" ::"n"(0) : "memory"); }
 
-// Tile is the shape of the tiles of a type.
-template <class T> struct Tile {
+// TileShape is the shape of the tiles of a type.
+template <class T> struct TileShape {
   static const bool PAIRS = T::WORDS < DEPTH;                                    // two values per word
   static const int WORDS = SIDE * T::WORDS / DEPTH, STEP = 8 * SIDE / WORDS;     // words of SIDE values; values of an mma's depth
   static const int ACROSS = WORDS + 8, ALONG = SIDE + 4, SIZE = SIDE * ACROSS;   // pitches; words of either layout
@@ -76,7 +76,7 @@ struct Spot {
 
 // Tiles is the shared memory of a block: dynamic, slots for two operands, then three tiles.
 template <class T, int V, int W> struct Tiles {
-  typedef Tile<T> Shape;
+  typedef TileShape<T> Shape;
   static const int SIZE = T::TILES * Shape::SIZE, PITCH = 4 * Shape::ACROSS;
   // Channels of a step that are fetched: whole mmas along k, whole squares of the result.
   static const int WHOLE = W == 4 ? 32 : 16;
@@ -380,7 +380,7 @@ template <class T, int V, int GROUPS, int W> DEVICE void forward(float* o, float
     for (int i = 0; i < 4; i++) {
 #pragma unroll
       for (int e = 0; e < 4; e++) {
-        bool there = first + spot.half * 32 + Tile<T>::column(i, spot.t, e % 2) < p.t;
+        bool there = first + spot.half * 32 + TileShape<T>::column(i, spot.t, e % 2) < p.t;
         s[i].c[e] = there ? scale * s[i].c[e] : LOWEST;
         best[e / 2] = max(best[e / 2], s[i].c[e]);
       }
@@ -443,7 +443,7 @@ template <class T, bool QUERY_ROWS> struct Weights {
     for (int i = 0; i < SQUARES; i++) {
 #pragma unroll
       for (int e = 0; e < 2; e++) {
-        int n = query + (QUERY_ROWS ? spot.row + 8 * e : spot.half * 32 + Tile<T>::column(i, spot.t, e));
+        int n = query + (QUERY_ROWS ? spot.row + 8 * e : spot.half * 32 + TileShape<T>::column(i, spot.t, e));
         shift[i][e] = n < t ? -Power<T>::scale(lse[n]) : LOWEST;  // weight 0
         taken[i][e] = n < t ? delta[n] : 0;
       }
@@ -452,7 +452,7 @@ template <class T, bool QUERY_ROWS> struct Weights {
     for (int i = 0; i < 4; i++) {
 #pragma unroll
       for (int e = 0; e < 4; e++) {
-        int j = key + (QUERY_ROWS ? spot.half * 32 + Tile<T>::column(i, spot.t, e % 2) : spot.row + e / 2 * 8);
+        int j = key + (QUERY_ROWS ? spot.half * 32 + TileShape<T>::column(i, spot.t, e % 2) : spot.row + e / 2 * 8);
         int square = QUERY_ROWS ? 0 : i, n = QUERY_ROWS ? e / 2 : e % 2;
         float w = Power<T>::raise(fma(scale, s[i].c[e], shift[square][n]));
         w = j < t ? w : 0;

@@ -60,7 +60,7 @@ struct ToInput {  // from an output pixel to x
   }
 };
 
-struct ToOutput {  // from an input pixel to dy
+struct ToOutput {  // from an input pixel of a convolution of stride 1 to dy
   static METHOD int channels(const Conv& p) { return p.cout; }
   static METHOD int stride(const Conv& p) { return p.ys; }
   static METHOD Place start(const Conv& p, int m) {
@@ -69,13 +69,42 @@ struct ToOutput {  // from an input pixel to dy
   }
   static METHOD int pixel(const Conv& p, Place q, int a, int b) {
     int i = q.i - a, j = q.j - b;
-    if (p.stride > 1) {
-      int u = i / p.stride, v = j / p.stride;
-      if (u * p.stride != i || v * p.stride != j) return -1;
-      i = u;
-      j = v;
-    }
     return i >= 0 && i < p.oh && j >= 0 && j < p.ow ? (q.n * p.oh + i) * p.ow + j : -1;
+  }
+};
+
+// Phase is what a block of inputgrad works on. Where the stride is s, a pixel (i, j) of x meets only the taps (a, b) with a = i + top and
+// b = j + left, modulo s: s*s phases (grid z), each of which is a convolution of stride 1 with every s-th pixel and every s-th tap. So
+// nothing is multiplied by zeros between the pixels of dy.
+struct Phase {
+  Conv p;          // that convolution
+  int a, b, i, j;  // its first tap and its first pixel, of those of the whole
+  METHOD Phase(const Conv& whole, int depth) : p(whole), a(0), b(0), i(0), j(0) {
+    int s = whole.stride;
+    if (s == 1) return;
+    a = block_z() / s, b = block_z() - a * s;
+    i = first(a - whole.top, s), j = first(b - whole.left, s);
+    p.top = (i + whole.top) / s, p.left = (j + whole.left) / s;
+    p.h = count(i, whole.h, s), p.w = count(j, whole.w, s);
+    p.kh = count(a, whole.kh, s), p.kw = count(b, whole.kw, s);
+    p.pixels = whole.pixels / (whole.h * whole.w) * p.h * p.w;
+    if (p.kw == 0) p.kh = 0, p.kw = 1;  // no taps
+    int taps = depth / p.cout;
+    p.step_a = taps / p.kw, p.step_b = taps - p.step_a * p.kw, p.step_c = depth - taps * p.cout;
+  }
+  // first is the least number from 0 on that is v modulo s.
+  static METHOD int first(int v, int s) {
+    v %= s;
+    return v < 0 ? v + s : v;
+  }
+  static METHOD int count(int first, int n, int s) { return first < n ? (n - first + s - 1) / s : 0; }
+  METHOD int depth() const { return p.kh * p.kw * p.cout; }
+  // tap and pixel are those of the whole that a tap and pixel m of the phase are.
+  METHOD int tap(int u, int v, int kw) const { return (a + u * p.stride) * kw + b + v * p.stride; }
+  METHOD int pixel(const Conv& whole, int m) const {
+    if (p.stride == 1) return m;
+    Place q = place(m, p.h, p.w);
+    return (q.n * whole.h + i + q.i * p.stride) * whole.w + j + q.j * p.stride;
   }
 };
 
@@ -126,8 +155,8 @@ template <class Walk, int V, class Map> struct Im2Col {
   Odometer k;
   bool valid;
 
-  METHOD Im2Col(const Conv& p, const float* base) : p(p), base(base), k(Walk::k(), p.kw, Map::channels(p)) {
-    int m = block_x() * Walk::WIDTH + Walk::i();
+  METHOD Im2Col(const Conv& p, const float* base, int first) : p(p), base(base), k(Walk::k(), p.kw, Map::channels(p)) {
+    int m = first + Walk::i();
     valid = m < p.pixels;
     q = Map::start(p, valid ? m : 0);
     find();
@@ -160,8 +189,8 @@ template <class Walk, int V> struct Weights {
   const Conv& p;
   const float* at;
   int k, count;
-  METHOD Weights(const Conv& p, const float* w) : p(p), k(Walk::k()) {
-    int o = block_y() * Walk::WIDTH + Walk::i();
+  METHOD Weights(const Conv& p, const float* w, int first) : p(p), k(Walk::k()) {
+    int o = first + Walk::i();
     count = p.cout - o;
     at = w + (i64)k * p.cout + o;
   }
@@ -174,28 +203,39 @@ template <class Walk, int V> struct Weights {
   METHOD float4 get() const { return get4<V>(at, width()); }
 };
 
-// WeightsByOutput is the B operand of inputgrad: k = (tap, o), column c: contiguous along k.
+// WeightsByOutput is the B operand of inputgrad: k = (a, b, o), column c: contiguous along k. A thread stays in its column, so it moves
+// to other weights only when its tap changes.
 template <class Walk, int V> struct WeightsByOutput {
   typedef Walk Order;
-  const Conv& p;
+  const Conv& whole;
+  const Phase& phase;
   const float* w;
-  int c;
-  Odometer k;  // b is the tap; a stays 0 until the taps are over
-  METHOD WeightsByOutput(const Conv& p, const float* w) : p(p), w(w), c(block_y() * Walk::WIDTH + Walk::i()), k(Walk::k(), p.kh * p.kw, p.cout) {}
-  METHOD void next() { k.advance(0, p.step_a * p.kw + p.step_b, p.step_c, p.kh * p.kw, p.cout); }
-  METHOD Source source() const { return {at(k), c < p.cin && k.a == 0}; }
+  int c, row;  // of weights, of all taps and channels; -1 if there is none
+  Odometer k;
+  METHOD WeightsByOutput(const Conv& whole, const Phase& phase, const float* w, int first)
+      : whole(whole), phase(phase), w(w), c(first + Walk::i()), k(Walk::k(), phase.p.kw, whole.cout) {
+    find();
+  }
+  METHOD void find() { row = c < whole.cin && k.a < phase.p.kh ? phase.tap(k.a, k.b, whole.kw) * whole.cin + c : -1; }
+  METHOD const float* at() const { return w + (i64)row * whole.cout + k.c; }
+  METHOD void next() {
+    int a = k.a, b = k.b;
+    k.advance(phase.p.step_a, phase.p.step_b, phase.p.step_c, phase.p.kw, whole.cout);
+    if (k.a != a || k.b != b) find();
+  }
+  METHOD Source source() const { return {at(), row >= 0}; }
   METHOD float4 get() const {
     if (V == 4) return fetch(source());
     float4 v = 0;
-    Odometer s = k;
+    WeightsByOutput s = *this;  // four consecutive k may belong to different taps
 #pragma unroll
     for (int e = 0; e < 4; e++) {
-      if (c < p.cin && s.a == 0) v[e] = *at(s);
-      s.increment(p.kh * p.kw, p.cout);
+      if (s.row >= 0) v[e] = *s.at();
+      s.k.increment(phase.p.kw, whole.cout);
+      if (s.k.c == 0) s.find();
     }
     return v;
   }
-  METHOD const float* at(const Odometer& k) const { return w + ((i64)k.b * p.cin + c) * p.cout + k.c; }
 };
 
 // Chunk is the range of output pixels that a block of weightgrad adds up.
@@ -212,10 +252,10 @@ template <class Walk, int V> struct Patches {
   const float* x;
   int m, last, a[TAPS], b[TAPS], c[TAPS];
   Odometer pixel;  // image, row, column of output pixel m
-  METHOD Patches(const Conv& p, const float* x, Chunk chunk)
+  METHOD Patches(const Conv& p, const float* x, Chunk chunk, int first)
       : p(p), x(x), m(chunk.first + Walk::k()), last(chunk.last), pixel(m, p.oh, p.ow) {
     for (int e = 0; e < TAPS; e++) {
-      int r = block_x() * Walk::WIDTH + Walk::i() + e, tap = r / p.cin;
+      int r = first + Walk::i() + e, tap = r / p.cin;
       c[e] = r - tap * p.cin;
       a[e] = tap / p.kw;  // kh or more: there is no such row
       b[e] = tap - a[e] * p.kw;
@@ -252,8 +292,8 @@ template <class Walk, int V> struct Cotangents {
   const Conv& p;
   const float* at;
   int m, last, count;
-  METHOD Cotangents(const Conv& p, const float* dy, Chunk chunk) : p(p), m(chunk.first + Walk::k()), last(chunk.last) {
-    int o = block_y() * Walk::WIDTH + Walk::i();
+  METHOD Cotangents(const Conv& p, const float* dy, Chunk chunk, int first) : p(p), m(chunk.first + Walk::k()), last(chunk.last) {
+    int o = first + Walk::i();
     count = p.cout - o;
     at = dy + (i64)m * p.ys + o;
   }
@@ -266,24 +306,25 @@ template <class Walk, int V> struct Cotangents {
   METHOD float4 get() const { return get4<V>(at, width()); }
 };
 
-// Destinations of the implicit GEMM take four neighbouring sums of one row.
+// Destinations of the implicit GEMM take four neighbouring sums of one row, or the first `most` of them if V = 1.
 
 template <int V> struct ForwardOutput {
   float* y;
   const Conv& p;
   Epilogue epilogue;
-  METHOD void operator()(int m, int o, float4 z) const {
-    int count = p.cout - o;
+  METHOD void operator()(int m, int o, float4 z, int most = 4) const {
+    int count = min(p.cout - o, most);
     if (m < p.pixels && count > 0) write4<V>(y + (i64)m * p.ys + o, epilogue.template finish<V>(z, p, m, o, count), count, 0);
   }
 };
 
 template <int V> struct InputGradOutput {
   float* dx;
-  const Conv& p;
+  const Conv& whole;
+  const Phase& phase;
   int accumulate;
-  METHOD void operator()(int m, int c, float4 z) const {
-    if (m < p.pixels) write4<V>(dx + (i64)m * p.xs + c, z, p.cin - c, accumulate);
+  METHOD void operator()(int m, int c, float4 z, int most = 4) const {
+    if (m < phase.p.pixels) write4<V>(dx + (i64)phase.pixel(whole, m) * whole.xs + c, z, min(whole.cin - c, most), accumulate);
   }
 };
 
@@ -291,8 +332,17 @@ template <int V> struct WeightGradOutput {  // of the block's chunk
   float* dw;
   const Conv& p;
   int accumulate;
-  METHOD void operator()(int r, int o, float4 z) const {
+  METHOD void operator()(int r, int o, float4 z, int most = 4) const {
     int rows = p.kh * p.kw * p.cin;
-    if (r < rows) write4<V>(dw + ((i64)block_z() * rows + r) * p.cout + o, z, p.cout - o, accumulate);
+    if (r < rows) write4<V>(dw + ((i64)block_z() * rows + r) * p.cout + o, z, min(p.cout - o, most), accumulate);
+  }
+};
+
+// Transposed takes four neighbouring sums of one column.
+template <class Output> struct Transposed {
+  Output out;
+  METHOD void operator()(int column, int row, float4 z) const {
+#pragma unroll
+    for (int e = 0; e < 4; e++) out(row + e, column, float4{z[e], 0, 0, 0}, 1);
   }
 };

@@ -28,14 +28,27 @@ func (l layer) args(pixels int, v variant, middle, fast int) []any {
 
 // product is the matrix product of rows x columns that the layer is in the direction of op.
 func (l layer) product(op string, rows, columns int) product {
-	return product{rows, columns, fours(l.Cin, l.xs), fours(l.Cout, l.ys), l.Precision, l.shape.of(op)}
+	return product{rows: rows, columns: columns, x: fours(l.Cin, l.xs), y: fours(l.Cout, l.ys), precision: l.Precision, shape: l.shape.of(op)}
 }
 
 func (l layer) forward() product { return l.product("Conv2D", l.outputs(), l.Cout) }
 
 func (l layer) inputGrad() product { return l.product("Conv2DInputGrad", l.inputs(), l.Cin) }
 
-func (l layer) weightGrad() product { return l.product("Conv2DWeightGrad", l.KH*l.KW*l.Cin, l.Cout) }
+func (l layer) weightGrad() product {
+	p := l.product("Conv2DWeightGrad", l.KH*l.KW*l.Cin, l.Cout)
+	p.weights = true
+	return p
+}
+
+// phases is into how many products the input gradient falls apart, and the rows of the largest: see Phase in conv.cuh. The naive rung
+// takes all pixels at once.
+func (l layer) phases(v variant) (count, rows int) {
+	if v.tile.rows == 0 {
+		return 1, l.inputs()
+	}
+	return l.Stride * l.Stride, l.N * ceil(l.H, l.Stride) * ceil(l.W, l.Stride)
+}
 
 func (l layer) inputs() int { return l.N * l.H * l.W }
 
@@ -49,7 +62,7 @@ func (s *set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv)
 	v := s.chooseProduct(shape)
 	args := append([]any{y, x, w}, l.args(l.outputs(), v, l.KW, l.Cin)...)
 	args = append(args, e.Bias, e.ImageBias, e.Residual, residualStride, l.imagePixels, int(e.Act))
-	s.launch("conv2d_forward_"+v.name, v.grid(shape, 1), args...)
+	s.launch("conv2d_forward_"+v.name, v.grid(shape.rows, shape.columns, 1), args...)
 }
 
 func (s *set) Conv2DInputGrad(dx, dy, w kernels.Buffer, p kernels.Conv) {
@@ -57,7 +70,8 @@ func (s *set) Conv2DInputGrad(dx, dy, w kernels.Buffer, p kernels.Conv) {
 	shape := l.inputGrad()
 	v := s.chooseProduct(shape)
 	args := append([]any{dx, dy, w}, l.args(l.inputs(), v, l.KW, l.Cout)...)
-	s.launch("conv2d_inputgrad_"+v.name, v.grid(shape, 1), append(args, p.Accumulate)...)
+	phases, rows := l.phases(v)
+	s.launch("conv2d_inputgrad_"+v.name, v.grid(rows, shape.columns, phases), append(args, p.Accumulate)...)
 }
 
 // weightChunk is how many output pixels one block of the weight gradient adds up: few for small layers, whose tiles alone would not fill
@@ -72,7 +86,7 @@ func (s *set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	chunks := ceil(l.outputs(), chunk)
 	call := func(dw any, accumulate bool) {
 		args := append([]any{dw, x, dy}, l.args(l.outputs(), v, l.OutH(), l.OutW())...)
-		s.launch("conv2d_weightgrad_"+v.name, v.grid(shape, chunks), append(args, chunk, accumulate)...)
+		s.launch("conv2d_weightgrad_"+v.name, v.grid(shape.rows, shape.columns, chunks), append(args, chunk, accumulate)...)
 	}
 	if chunks == 1 {
 		call(dw, p.Accumulate)
@@ -106,7 +120,7 @@ func (s *set) MatMul(c, a, b kernels.Buffer, p kernels.MatMul) {
 	if p.TransB {
 		bRow, bColumn, kernel = 1, p.K, kernel[:1]+"t"
 	}
-	g := grid{x: ceil(p.M, 64), y: ceil(p.N, 64)}
+	g := grid{x: blocks(p.M, 64, 32), y: blocks(p.N, 64, 32)}
 	switch {
 	case p.Precision != kernels.PrecisionF32:
 		g.x, g.y, kernel = ceil(p.M, 128), ceil(p.N, 128), "anytensor"+kernel

@@ -74,21 +74,32 @@ template <class Term> DEVICE float image_sum4(const float* a, const float* b, in
 REDUCTION(sum_forward, Value)
 REDUCTION(dot_forward, Product)
 
-// squarederror: loss[n] = weight[n] |x[n]-ref[n]|^2 and dx = 2 weight[n] (x-ref); dx may be null.
+// squarederror: loss[n] = weight[n] |x[n]-ref[n]|^2 and dx = 2 weight[n] (x-ref), in one pass; dx may be null.
 KERNEL(THREADS) squarederror_forward_f32_naive(float* loss, float* dx, const float* x, const float* ref, const float* weight, int len, int accumulate) {
+  __shared__ float room[THREADS / WARP];
   i64 at = (i64)block_x() * len;
-  float w = weight[block_x()], sum = image_sum<SquaredDifference>(x + at, ref + at, len);
+  float w = weight[block_x()], sum = 0;
+  for (int i = thread_x(); i < len; i += THREADS) {
+    float a = x[at + i], b = ref[at + i];
+    sum = SquaredDifference()(a, b, sum);
+    if (dx) put(dx + at + i, 2 * w * (a - b), accumulate);
+  }
+  sum = block_sum<THREADS>(sum, room);
   if (thread_x() == 0) put(loss + block_x(), w * sum, accumulate);
-  if (!dx) return;
-  for (int i = thread_x(); i < len; i += THREADS) put(dx + at + i, 2 * w * (x[at + i] - ref[at + i]), accumulate);
 }
 
 KERNEL(THREADS) squarederror_forward_f32_vec4(float* loss, float* dx, const float* x, const float* ref, const float* weight, int len, int accumulate) {
+  __shared__ float room[THREADS / WARP];
   i64 at = (i64)block_x() * len;
-  float w = weight[block_x()], sum = image_sum4<SquaredDifference>(x + at, ref + at, len);
-  if (thread_x() == 0) put(loss + block_x(), w * sum, accumulate);
-  if (!dx) return;
-  for (int i = 4 * thread_x(); i < len; i += 4 * THREADS) put4(dx + at + i, 2 * w * (load4(x + at + i) - load4(ref + at + i)), accumulate);
+  float w = weight[block_x()];
+  float4 sum = 0;
+  for (int i = 4 * thread_x(); i < len; i += 4 * THREADS) {
+    float4 a = load4(x + at + i), b = load4(ref + at + i);
+    for (int k = 0; k < 4; k++) sum[k] = SquaredDifference()(a[k], b[k], sum[k]);
+    if (dx) put4(dx + at + i, 2 * w * (a - b), accumulate);
+  }
+  float total = block_sum<THREADS>((sum[0] + sum[1]) + (sum[2] + sum[3]), room);
+  if (thread_x() == 0) put(loss + block_x(), w * total, accumulate);
 }
 
 // sumrows: y[g,c] = sum over r of x[g,r,c]. The naive rung gives a column to a thread. The split rung gives 32 columns and `chunk` rows

@@ -47,7 +47,7 @@ func (s *set) launch(kernel string, g grid, args ...any) {
 		s.fail(err)
 		return
 	}
-	if g.shared > s.driver.Properties().MaxSharedPerBlock && g.shared > s.permitted[kernel] {
+	if g.shared > s.permitted[kernel] && g.shared+f.Attributes().StaticShared > s.driver.Properties().MaxSharedPerBlock {
 		if err := f.SetMaxDynamicShared(g.shared); err != nil {
 			s.fail(err)
 			return

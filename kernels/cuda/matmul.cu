@@ -2,7 +2,7 @@
 //
 // Ladder
 //   naive  one result per thread
-//   any64  the tile engine of gemm.cuh, Q = 1, scalar loads along whichever axis is contiguous; one kernel per way of transposing
+//   any64  the tile engine of gemm.cuh, W = 64, scalar loads along whichever axis is contiguous; one kernel per way of transposing
 #include "gemm.cuh"
 #include "matmul.cuh"
 
@@ -17,19 +17,24 @@ KERNEL(THREADS) matmul_forward_f32_naive(MATMUL_PARAMS) {
   put(c + block_z() * stride_c + t, alpha * sum, accumulate);
 }
 
-template <class WalkA, bool A_ALONG_K, class WalkB, bool B_ALONG_K> DEVICE void product(MATMUL_PARAMS) {
-  multiply<1>(Operand<WalkA, A_ALONG_K>(a + block_z() * stride_a, block_x(), m, depth, a_row, a_column),
-              Operand<WalkB, B_ALONG_K>(b + block_z() * stride_b, block_y(), n, depth, b_column, b_row),
-              (depth + Tile<1>::DEPTH - 1) / Tile<1>::DEPTH, MatMulOutput{c + block_z() * stride_c, m, n, alpha, accumulate});
+template <bool A_ALONG_K, bool B_ALONG_K> DEVICE void product(MATMUL_PARAMS) {
+  tiles<64>(m, n, [&](auto shape, float* a_tile, float* b_tile, int row, int column) __attribute__((always_inline)) {
+    typedef decltype(shape) S;
+    typedef typename Walk<A_ALONG_K, typename S::A>::Type WalkA;
+    typedef typename Walk<B_ALONG_K, typename S::B>::Type WalkB;
+    multiply<S>(a_tile, b_tile, Operand<WalkA, A_ALONG_K>(a + block_z() * stride_a, row, m, depth, a_row, a_column),
+                Operand<WalkB, B_ALONG_K>(b + block_z() * stride_b, column, n, depth, b_column, b_row), depth, row, column,
+                MatMulOutput{c + block_z() * stride_c, m, n, alpha, accumulate});
+  });
 }
 
 // nn, nt, tn, tt: whether a and b are transposed.
-#define RUNG(variant, WalkA, A_ALONG_K, WalkB, B_ALONG_K)                                                                                      \
+#define RUNG(variant, A_ALONG_K, B_ALONG_K)                                                                                                    \
   KERNEL(THREADS) matmul_forward_f32_any64##variant(MATMUL_PARAMS) {                                                                           \
-    product<WalkA, A_ALONG_K, WalkB, B_ALONG_K>(c, a, b, m, n, depth, a_row, a_column, b_row, b_column, stride_a, stride_b, stride_c, alpha, accumulate); \
+    product<A_ALONG_K, B_ALONG_K>(c, a, b, m, n, depth, a_row, a_column, b_row, b_column, stride_a, stride_b, stride_c, alpha, accumulate);    \
   }
 
-RUNG(nn, AlongK<1>, true, AlongI<1>, false)
-RUNG(nt, AlongK<1>, true, AlongK<1>, true)
-RUNG(tn, AlongI<1>, false, AlongI<1>, false)
-RUNG(tt, AlongI<1>, false, AlongK<1>, true)
+RUNG(nn, true, false)
+RUNG(nt, true, true)
+RUNG(tn, false, false)
+RUNG(tt, false, true)

@@ -12,8 +12,8 @@ template <class Walk, bool ALONG_K> struct Operand {
   typedef Walk Order;
   const float* p;
   int i, k, width, depth, along_i, along_k;
-  METHOD Operand(const float* p, int tile, int width, int depth, int along_i, int along_k)
-      : p(p), i(tile * Walk::WIDTH + Walk::i()), k(Walk::k()), width(width), depth(depth), along_i(along_i), along_k(along_k) {}
+  METHOD Operand(const float* p, int first, int width, int depth, int along_i, int along_k)
+      : p(p), i(first + Walk::i()), k(Walk::k()), width(width), depth(depth), along_i(along_i), along_k(along_k) {}
   METHOD void next() { k += Walk::DEPTH; }
   METHOD float4 get() {
     float4 v = 0;

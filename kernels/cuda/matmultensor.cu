@@ -9,9 +9,10 @@ template <class T, template <class, int> class WalkA, bool A_ALONG_K, template <
 DEVICE void product(MATMUL_PARAMS) {
   a += block_z() * stride_a;
   b += block_z() * stride_b;
-  multiply<T>(parts(Operand<WalkA<T, 0>, A_ALONG_K>(a, block_x(), m, depth, a_row, a_column), Operand<WalkA<T, 1>, A_ALONG_K>(a, block_x(), m, depth, a_row, a_column)),
-              parts(Operand<WalkB<T, 0>, B_ALONG_K>(b, block_y(), n, depth, b_column, b_row), Operand<WalkB<T, 1>, B_ALONG_K>(b, block_y(), n, depth, b_column, b_row)),
-              (depth + DEPTH - 1) / DEPTH, MatMulOutput{c + block_z() * stride_c, m, n, alpha, accumulate});
+  int row = block_x() * WIDTH, column = block_y() * WIDTH;
+  multiply<T, Wide>(parts(Operand<WalkA<T, 0>, A_ALONG_K>(a, row, m, depth, a_row, a_column), Operand<WalkA<T, 1>, A_ALONG_K>(a, row, m, depth, a_row, a_column)),
+                    parts(Operand<WalkB<T, 0>, B_ALONG_K>(b, column, n, depth, b_column, b_row), Operand<WalkB<T, 1>, B_ALONG_K>(b, column, n, depth, b_column, b_row)),
+                    depth, Tile(block_x(), block_y(), m, n), MatMulOutput{c + block_z() * stride_c, m, n, alpha, accumulate});
 }
 
 // nn, nt, tn, tt: whether a and b are transposed.

@@ -88,3 +88,16 @@ func AllRungs() (names []string) {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// Repeat is after how many output pixels (input pixels for Conv2DInputGrad) the work of a convolution in the direction of op repeats
+// itself, the widest tile: what it executes is affine in whole repeats beyond the first. 0 says that its sum is split, so that it is not.
+func Repeat(op string, p kernels.Conv) int {
+	l := newLayer(p)
+	if shape := l.weightGrad(); op == "Conv2DWeightGrad" && l.outputs() > weightChunk(shape.rows, shape.columns) {
+		return 0
+	}
+	return widestTile
+}
+
+// widestTile is a multiple of the tiles of all rungs and of the terms that they add up per step.
+const widestTile = 128

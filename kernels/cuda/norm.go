@@ -7,26 +7,24 @@ func normArgs(gamma, beta, scaleShift kernels.Buffer, p kernels.GroupNorm) []any
 	return []any{p.HW, p.C, p.C / p.Groups, stride(p.XStride, p.C), stride(p.YStride, p.C), gamma, beta, scaleShift}
 }
 
-// Shared memory of a block: what needs no permission, less what the norm kernels declare themselves, and the most that is worth taking.
-const residentBytes, mostBytes = 48<<10 - 9<<10, 96 << 10
+// Shared memory of a block: what needs no permission, less what the scalar kernels declare themselves; the most that is worth taking, which
+// leaves room for two blocks on an H100; and what the vec4 kernels declare.
+const residentBytes, mostBytes, declaredBytes = 48<<10 - 9<<10, 104 << 10, 11 << 10
 
 // groups is the launch of one block per group or pair of groups and the rung's name; a value kept in shared memory takes `floats` floats
 // there.
 func (s *set) groups(p kernels.GroupNorm, floats int) (g grid, rung string) {
 	width := p.C / p.Groups
-	groups, prefix := 1, ""
-	if width == 4 && p.Groups%2 == 0 {
-		groups, prefix = 2, "pair"
-	}
-	columns := groups * width / 4
-	if s.options.Rung == "" && fours(width, stride(p.XStride, p.C), stride(p.YStride, p.C)) && columns <= 32 && threads%columns == 0 {
-		g.x = p.N * p.Groups / groups
-		slots := ceil(p.HW*columns, threads) * threads
-		if bytes := 16 * floats * slots; bytes <= min(mostBytes, s.driver.Properties().MaxSharedOptIn-9<<10) {
-			g.shared = bytes
-			return g, prefix + "vec4"
+	if s.options.Rung == "" && fours(width, stride(p.XStride, p.C), stride(p.YStride, p.C)) {
+		single, pair := width/4, width/2 // columns of four channels
+		switch {
+		case width == 4 && p.Groups%2 == 0:
+			return s.quads(p, 2, pair, floats, "pair")
+		case single <= 32 && threads%single == 0:
+			return s.quads(p, 1, single, floats, "")
+		case pair <= 32 && p.Groups%2 == 0:
+			return s.quads(p, 2, pair, floats, "odd")
 		}
-		return g, prefix + "reread4"
 	}
 	g.x = p.N * p.Groups
 	if bytes := 4 * floats * p.HW * width; bytes <= residentBytes && s.options.Rung != "naive" {
@@ -34,6 +32,17 @@ func (s *set) groups(p kernels.GroupNorm, floats int) (g grid, rung string) {
 		return g, "resident"
 	}
 	return g, "naive"
+}
+
+// quads is a launch of the vec4 rungs: groups per block, and the columns of four channels that they are.
+func (s *set) quads(p kernels.GroupNorm, groups, columns, floats int, prefix string) (g grid, rung string) {
+	g.x = p.N * p.Groups / groups
+	slots := ceil(p.HW, threads/columns) * threads
+	if bytes := 16 * floats * slots; bytes <= min(mostBytes, s.driver.Properties().MaxSharedOptIn-declaredBytes) {
+		g.shared = bytes
+		return g, prefix + "vec4"
+	}
+	return g, prefix + "reread4"
 }
 
 func (s *set) GroupNorm(y, x, gamma, beta, scaleShift, mean, rstd kernels.Buffer, p kernels.GroupNorm) {

@@ -2,9 +2,11 @@
 //
 // Ladder
 //   naive   gain, posterior: one element per thread. blur: K*K products per element, straight from global memory.
-//   vec4    gain, posterior: four elements and, for the posterior, one Philox block per thread
+//   vec4    gain, posterior: four elements and, for the posterior, one Philox block per thread. Gains that all channels of a pixel share come
+//           through shared memory, so that they are fetched once, in whole sectors: 1.00 x the least bytes instead of 1.50 x and 1.37 x.
 //   shared  blur and its adjoint in one pass: a tile of TILE x TILE pixels with its halo is read once into shared memory, summed along
-//           rows, then along columns: 2K products per element instead of K*K
+//           rows, then along columns: 2K products per element instead of K*K.
+//           Padded rows: no bank conflicts, of 320 and, of the adjoint, 280 for an image of 32 x 32 x 3 and 9 taps.
 #include "dev.cuh"
 
 const int THREADS = 256;
@@ -26,14 +28,35 @@ KERNEL(THREADS) gain_forward_f32_naive(float* y, const float* x, const float* ga
   put(y + i, Gains{hw, c, gain_n, gain_c}.at(gain, image, i - image * len) * x[i], accumulate);
 }
 
+// A block of the vec4 rung has BLOCK elements, whose gains are those of at most SHARED pixels if channels share them.
+const int BLOCK = 4 * THREADS, SHARED = BLOCK / 2 + 2;
+
+// Quad fetches the gains of four elements of one image: from room, where the block's are staged, if channels share them.
+struct Quad {
+  Gains gains;
+  int first;  // the block's first pixel, counted over all images
+
+  METHOD Quad(float* room, const float* gain, int n, Gains gains) : gains(gains), first(BLOCK * block_x() / gains.c) {
+    if (!gain || gains.gain_c == gains.c) return;
+    int last = (min(BLOCK * (block_x() + 1), n * gains.hw * gains.c) - 1) / gains.c;
+    for (int q = first + thread_x(); q <= last; q += THREADS) room[q - first] = gain[gains.gain_n == 1 ? q % gains.hw : q];
+    barrier();
+  }
+  // at is for elements i, i+1, i+2 and i+3, counted over all images, of which i is element e of its image.
+  METHOD float4 at(const float* room, const float* gain, int i, int e) const {
+    if (gains.gain_c == gains.c) return load4(gain + (gains.gain_n == 1 ? e : i));
+    float4 v;
+    for (int k = 0; k < 4; k++) v[k] = room[(i + k) / gains.c - first];
+    return v;
+  }
+};
+
 KERNEL(THREADS) gain_forward_f32_vec4(float* y, const float* x, const float* gain, int n, int hw, int c, int gain_n, int gain_c, int accumulate) {
+  __shared__ float room[SHARED];
+  Quad quad(room, gain, n, Gains{hw, c, gain_n, gain_c});
   int i = 4 * index_x(THREADS), len = hw * c;
   if (i >= n * len) return;
-  int image = i / len, e = i - image * len;
-  Gains gains{hw, c, gain_n, gain_c};
-  float4 v = load4(x + i);
-  for (int k = 0; k < 4; k++) v[k] = gains.at(gain, image, e + k) * v[k];
-  put4(y + i, v, accumulate);
+  put4(y + i, quad.at(room, gain, i, i % len) * load4(x + i), accumulate);
 }
 
 // Posterior is the draw of one element; likelihood = 1/sigma_y^2, prior = 1/r^2.
@@ -61,14 +84,16 @@ KERNEL(THREADS) posterior_forward_f32_naive(POSTERIOR_PARAMS) {
 }
 
 KERNEL(THREADS) posterior_forward_f32_vec4(POSTERIOR_PARAMS) {
+  __shared__ float room[SHARED];
+  Quad quad(room, gain, n, Gains{hw, c, gain_n, gain_c});
   int i = 4 * index_x(THREADS), len = hw * c;
   if (i >= n * len) return;
   int image = i / len, e = i - image * len;
-  Gains gains{hw, c, gain_n, gain_c};
   Posterior posterior{likelihood, prior, temperature};
-  float4 w = 0, r, z4 = load4(z + i), y4 = load4(y + i);
+  float4 w = 0, a = 1, r, z4 = load4(z + i), y4 = load4(y + i);
   if (temperature > 0) w = normals(FAMILY, image_id(ids, first, image), e / 4);
-  for (int k = 0; k < 4; k++) r[k] = posterior.draw(z4[k], y4[k], gain ? gains.at(gain, image, e + k) : 1, w[k]);
+  if (gain) a = quad.at(room, gain, i, e);
+  for (int k = 0; k < 4; k++) r[k] = posterior.draw(z4[k], y4[k], a[k], w[k]);
   store4(x + i, r);
 }
 
@@ -80,6 +105,12 @@ DEVICE int reflect(int i, int n) {
 }
 
 struct Line {
+  static const bool FILLS = true;  // along_filled needs a source that is reflected beyond its edges
+  template <class Source> static METHOD float along_filled(const float* taps, int h, int i, int, Source source) {
+    float sum = 0;
+    for (int a = 0; a <= 2 * h; a++) sum = fma(taps[a], source(i + a - h), sum);
+    return sum;
+  }
   // along is sum over a of taps[a] source(reflect(i + a - h)).
   template <class Source> static METHOD float along(const float* taps, int h, int i, int n, Source source) {
     float sum = 0;
@@ -89,6 +120,8 @@ struct Line {
 };
 
 struct AdjointLine {
+  static const bool FILLS = false;
+  template <class Source> static METHOD float along_filled(const float* taps, int h, int i, int n, Source source) { return along(taps, h, i, n, source); }
   // along gathers from every position whose window reached i directly, or reflected at the first or the last pixel. All of them lie within
   // h of i, like those of Line.
   template <class Source> static METHOD float along(const float* taps, int h, int i, int n, Source source) {
@@ -113,25 +146,44 @@ template <class Axis> DEVICE void blur_naive(float* y, const float* x, const flo
   });
 }
 
-const int TILE = 16, MAX_TAPS = 17, SIDE = TILE + MAX_TAPS - 1, CHANNELS = 4;
+const int TILE = 16, MAX_TAPS = 17, SIDE = TILE + MAX_TAPS - 1, CHANNELS = 4, PITCH = SIDE * CHANNELS;
 
 // Block: one tile (tiles of a row of tiles on x), up to CHANNELS channels, one image. K <= MAX_TAPS. Channels stay the fastest index, so that
-// an image of few channels is read in whole rows.
+// an image of few channels is read in whole rows. A row of the
+// tile with its halo begins where a row without would, in terms of banks, so that a warp that has the end of a row and the begin of the next
+// meets 32 of them; Line's halo beyond the image is filled by reflection for the same reason.
 template <class Axis> DEVICE void blur_shared(float* y, const float* x, const float* taps, int h, int w, int c, int k, int tiles_w) {
-  __shared__ float input[SIDE * SIDE * CHANNELS], rows[SIDE * TILE * CHANNELS], weights[MAX_TAPS];
+  __shared__ float input[SIDE * PITCH], rows[SIDE * TILE * CHANNELS], weights[MAX_TAPS];
   int half = k / 2, side = TILE + 2 * half, first = block_y() * CHANNELS, channels = min(CHANNELS, c - first);
   int top = block_x() / tiles_w * TILE, left = block_x() % tiles_w * TILE;
+  int row_floats = side * channels, pitch = row_floats + ((TILE - side) * channels & 31);
   i64 image = (i64)block_z() * h * w * c + first;
   if (thread_x() < k) weights[thread_x()] = taps[thread_x()];
-  for (int i = thread_x(); i < side * side * channels; i += THREADS) {
-    int pixel = i / channels, r = top - half + pixel / side, s = left - half + pixel % side;
-    if (r >= 0 && r < h && s >= 0 && s < w) input[i] = x[image + (i64)(r * w + s) * c + i % channels];
+  int lane = thread_x() % WARP;
+  for (int u = thread_x() / WARP; u < side; u += THREADS / WARP) {  // a row to a warp
+    int r = top - half + u;
+    if (r < 0 || r >= h) continue;
+    for (int v = lane; v < row_floats; v += WARP) {
+      int s = left - half + v / channels;
+      if (s >= 0 && s < w) input[u * pitch + v] = x[image + (i64)(r * w + s) * c + v % channels];
+    }
   }
   barrier();
+  if (Axis::FILLS) {
+    int channel = lane % channels;
+    for (int u = thread_x() / WARP; u < side; u += THREADS / WARP) {
+      int r = top - half + u, before = lane / channels - half, after = w + lane / channels;  // columns
+      float* line = input + u * pitch + (half - left) * channels + channel;
+      if (r < 0 || r >= h || lane >= half * channels) continue;
+      if (left == 0) line[before * channels] = line[-before * channels];
+      if (after < left + TILE + half) line[after * channels] = line[(2 * (w - 1) - after) * channels];
+    }
+    barrier();
+  }
   for (int i = thread_x(); i < side * TILE * channels; i += THREADS) {
     int pixel = i / channels, channel = i % channels, r = pixel / TILE, row = top - half + r, column = left + pixel % TILE;
     if (row >= 0 && row < h && column < w)
-      rows[i] = Axis::along(weights, half, column, w, [&](int s) { return input[(r * side + s - left + half) * channels + channel]; });
+      rows[i] = Axis::along_filled(weights, half, column, w, [&](int s) { return input[r * pitch + (s - left + half) * channels + channel]; });
   }
   barrier();
   for (int i = thread_x(); i < TILE * TILE * channels; i += THREADS) {

@@ -57,7 +57,7 @@ func TestATableChoosesByShapeAndNotByTheNumberOfImages(t *testing.T) {
 		kerneltest.Case{Op: "Conv2DInputGrad", Params: misaligned},
 		kerneltest.Case{Op: "Conv2DWeightGrad", Params: tunedConv})
 	assert.Equal(t, []string{"conv2d_inputgrad_f32_tile128", "conv2d_inputgrad_f32_tile128", "conv2d_inputgrad_f32_naive",
-		"conv2d_inputgrad_f32_tile64", "conv2d_inputgrad_f32_y64", "conv2d_weightgrad_f32_tile64"}, names)
+		"conv2d_inputgrad_f32_tile32", "conv2d_inputgrad_f32_y64", "conv2d_weightgrad_f32_tile64"}, names)
 	names = kernelsOf(t, cuda.Options{Table: table, Rung: "any64"}, kerneltest.Case{Op: "Conv2DInputGrad", Params: tunedConv})
 	assert.Equal(t, []string{"conv2d_inputgrad_f32_any64"}, names, "a rung that is asked for comes first")
 }
@@ -85,7 +85,7 @@ func TestWrongTablesAreRefusedWithTheReason(t *testing.T) {
 		"unknown field":   strings.Replace(good, `"rung"`, `"wrung"`, 1),
 		"measured on other kernels (PTX 000000000000":                                                          strings.Replace(good, cuda.PTXHash(), strings.Repeat("0", 64), 1),
 		`row 1 (Conv2D f32 4x4 8->8, 3x3, stride 1): there is no rung "tile65" for f32: choose from tile128, `: strings.Replace(good, `"rung": "tile64"`, `"rung": "tile65"`, 1),
-		`there is no rung "tile64" for tf32: choose from tensor, anytensor`:                                    strings.Replace(good, `"f32"`, `"tf32"`, 1),
+		`there is no rung "tile64" for tf32: choose from tensorfew, tensor, anytensor`:                         strings.Replace(good, `"f32"`, `"tf32"`, 1),
 		`there is no precision "f64"`:                                                                          strings.Replace(good, `"f32"`, `"f64"`, 1),
 		`there is no op "MatMul": choose from Conv2D, `:                                                        strings.Replace(good, `"Conv2D"`, `"MatMul"`, 1),
 		"must be positive": strings.Replace(good, `"h": 4`, `"h": 0`, 1),
@@ -135,10 +135,10 @@ func TestEveryRungThatKeepsTheBitsIsNamed(t *testing.T) {
 	s := open(t, cuda.Options{})
 	defer s.Close()
 	rungs, taken := cuda.Rungs(s, "Conv2D", tunedConv)
-	assert.Equal(t, []string{"tile128", "tile64", "x64", "y64", "any64", "naive", "tensor3"}, rungs)
-	assert.Equal(t, "tile64", taken)
+	assert.Equal(t, []string{"tile128", "tile32", "tile64", "x64", "y64", "any64", "naive", "tensor3"}, rungs)
+	assert.Equal(t, "tile32", taken)
 	assert.False(t, cuda.SameBits("tensor3"))
-	for _, rung := range rungs[:6] {
+	for _, rung := range rungs[:7] {
 		assert.True(t, cuda.SameBits(rung))
 		o := cuda.Options{Rung: rung}
 		other := open(t, o)

@@ -110,17 +110,19 @@ func (j *attend) part(worker, i int) {
 		})
 		for r := range rows {
 			row := scores[r*keyBlock:][:keys]
-			vec.scale(row, row, p.Scale)
-			top := vec.maximum(row)
+			if p.Scale < 0 {
+				vec.scale(row, row, -1)
+			}
+			scale := max(p.Scale, -p.Scale)
+			top := scale * vec.maximum(row)
 			if key > 0 {
 				top = max(top, largest[r])
 				shrink := float32(math.Exp(float64(largest[r] - top)))
 				sum[r] *= shrink
 				vec.scale(acc[r*d:][:d], acc[r*d:][:d], shrink)
 			}
-			vec.expMinus(row, row, top)
 			largest[r] = top
-			sum[r] += vec.sum(row)
+			sum[r] += vec.weigh(row, scale, top)
 		}
 		w.multiply(m, dense{
 			y: acc, yStride: d, accumulate: key > 0, a: at(scores, 0), offsets: j.scores, rows: rows,
@@ -191,13 +193,9 @@ func (j *attendBack) part(worker, i int) {
 				depth: d, b: vals[d*key:], packedDepth: d, cols: n,
 			})
 			for r := range rows {
-				rowSum := rowSums[r]
 				weight, ds := weights[r*keyBlock:][:n], dscores[r*keyBlock:][:n]
-				vec.scale(weight, weight, p.Scale)
-				vec.expMinus(weight, weight, j.lse[i*p.T+first+r])
-				for c, v := range ds {
-					ds[c] = weight[c] * (v - rowSum) * p.Scale
-				}
+				vec.weigh(weight, p.Scale, j.lse[i*p.T+first+r])
+				vec.dscores(ds, weight, rowSums[r], p.Scale)
 			}
 			w.multiply(m, dense{
 				y: j.dq[j.base(i, first, j.in):], yStride: j.in, accumulate: key > 0, a: at(dscores, 0), offsets: j.scores, rows: rows,

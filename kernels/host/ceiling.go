@@ -1,6 +1,10 @@
 package host
 
-import "time"
+import (
+	"time"
+
+	"emdiff/kernels"
+)
 
 // PeakFMA measures the multiply-adds that the threads can do on registers alone at the named level, in GFLOP/s (a
 // multiply-add is two): the ceiling of every matrix kernel. It takes about 20 ms. Clocks wander, so measure it in the
@@ -34,34 +38,83 @@ type peakJob struct {
 
 func (j *peakJob) part(_, _ int) { j.loop(j.n) }
 
-// CopyBandwidth measures copying an array of so many bytes to another, cut evenly over the threads, in GB/s; reading and
-// writing both count. It is the ceiling of the elementwise ops at that size.
+// CopyBandwidth measures copying an array of so many bytes to another, cut evenly over the threads, in GB/s: the best of
+// copies through the caches and past them, by Go and by the highest level. Reading and writing both count, but not what the
+// caches do besides: a copy through them reads what it overwrites as well. It is the ceiling of the elementwise ops at that size.
 func CopyBandwidth(bytes, threads int) float64 {
-	n := max(1, bytes/4/threads)
-	j := &copyJob{n: n, dst: make([]float32, n*threads), src: make([]float32, n*threads)}
-	for i := range j.src { // untouched pages would all be one page of zeros
-		j.src[i] = 1
-	}
-	p := newPool(threads)
-	defer p.close()
-	p.run(threads, j) // the first touch of dst is not copying
+	c := NewCopyProbe(bytes, threads)
+	defer c.Close()
 	best := 0.0
-	for spent := time.Duration(0); spent < 50*time.Millisecond; {
-		start := time.Now()
-		p.run(threads, j)
-		d := time.Since(start)
-		spent += d
-		best = max(best, float64(8*n*threads)/d.Seconds()/1e9)
+	for start := time.Now(); time.Since(start) < 100*time.Millisecond; {
+		best = max(best, c.Turn())
 	}
 	return best
 }
 
-type copyJob struct {
-	n        int
-	dst, src []float32
+// CopyProbe is CopyBandwidth in turns, to go between those of what is compared with it: bandwidth wanders with what else
+// the machine does.
+type CopyProbe struct {
+	job  copyJob
+	pool *pool
+	ways []func(dst, src []float32)
 }
 
-func (j *copyJob) part(_, i int) { copy(j.dst[i*j.n:][:j.n], j.src[i*j.n:][:j.n]) }
+// NewCopyProbe allocates and touches the arrays.
+func NewCopyProbe(bytes, threads int) *CopyProbe {
+	n := kernels.AlignUp(max(1, bytes/4/threads))
+	array := func() []float32 { return f32(memory{}.Alloc(kernels.F32, n*threads)) }
+	c := &CopyProbe{copyJob{n: n, times: 1, dst: array(), src: array()}, newPool(threads), copyKernels()}
+	for i := range c.job.src { // untouched pages would all be one page of zeros
+		c.job.src[i] = 1
+	}
+	c.Turn() // the first touch of dst is not copying
+	for start := time.Now(); c.job.times < 1<<20; start = time.Now() {
+		if c.Turn(); time.Since(start) > time.Duration(len(c.ways))*time.Millisecond {
+			break
+		}
+		c.job.times *= 2 // else a thread that is slow to wake finds its part taken
+	}
+	return c
+}
+
+// Turn copies in every way for a millisecond or once, and returns the GB/s of the best.
+func (c *CopyProbe) Turn() float64 {
+	threads, best := len(c.job.src)/c.job.n, 0.0
+	for _, way := range c.ways {
+		c.job.copies = way
+		start := time.Now()
+		c.pool.run(threads, &c.job)
+		best = max(best, float64(8*len(c.job.src)*c.job.times)/time.Since(start).Seconds()/1e9)
+	}
+	return best
+}
+
+// Close stops the threads.
+func (c *CopyProbe) Close() { c.pool.close() }
+
+// copyKernels are the ways to copy: Go's, and loops of the highest level through the caches and past them.
+func copyKernels() []func(dst, src []float32) {
+	ways := []func(dst, src []float32){copyRow}
+	for _, l := range levels() {
+		if l.usable() == nil && l.vector.past != nil {
+			scale := l.vector.scale
+			ways = []func(dst, src []float32){copyRow, func(dst, src []float32) { scale(dst, src, 1) }, l.vector.past.stream}
+		}
+	}
+	return ways
+}
+
+type copyJob struct {
+	n, times int
+	dst, src []float32
+	copies   func(dst, src []float32)
+}
+
+func (j *copyJob) part(_, i int) {
+	for range j.times {
+		j.copies(j.dst[i*j.n:][:j.n], j.src[i*j.n:][:j.n])
+	}
+}
 
 // portablePeakFLOPs is the work of one turn of peakPortable.
 const portablePeakFLOPs = 24

@@ -16,8 +16,7 @@ func (s *Set) Conv2D(y, x, w kernels.Buffer, e kernels.Epilogue, p kernels.Conv)
 	for tap := range p.KH * p.KW {
 		blocks = append(blocks, tap*p.Cin*p.Cout)
 	}
-	j.weights = s.packWeights(w, packKey{kh: p.KH, kw: p.KW, cin: p.Cin, cout: p.Cout}, p.WeightVersion, blocks, matrix{depth: p.Cin, cols: p.Cout, kStride: p.Cout, jStride: 1})
-	j.flatten()
+	j.weights = s.packWeights(w, packKey{winograd: j.byWinograd(), kh: p.KH, kw: p.KW, cin: p.Cin, cout: p.Cout}, p.WeightVersion, blocks, matrix{depth: p.Cin, cols: p.Cout, kStride: p.Cout, jStride: 1})
 	j.run()
 	j.release()
 }
@@ -63,9 +62,8 @@ func (s *Set) inputGradClass(dx, dy []float32, w kernels.Buffer, a, b int, p ker
 			blocks = append(blocks, ((a+k*p.Stride)*p.KW+b+l*p.Stride)*p.Cin*p.Cout)
 		}
 	}
-	key := packKey{kh: p.KH, kw: p.KW, cin: p.Cin, cout: p.Cout, gradient: true, stride: p.Stride, firstRow: a, firstColumn: b}
+	key := packKey{winograd: j.byWinograd(), kh: p.KH, kw: p.KW, cin: p.Cin, cout: p.Cout, gradient: true, stride: p.Stride, firstRow: a, firstColumn: b}
 	j.weights = s.packWeights(w, key, p.WeightVersion, blocks, matrix{depth: p.Cout, cols: p.Cin, kStride: 1, jStride: p.Cout})
-	j.flatten()
 	j.run()
 	j.release()
 }
@@ -156,7 +154,7 @@ func (j *slide) release() {
 // packWeights returns w packed for the panel kernels: from the cache when version is known, else in shared scratch.
 func (s *Set) packWeights(w kernels.Buffer, key packKey, version uint64, blocks []int, m matrix) []float32 {
 	m.data, m.scale = f32(w), 1
-	s.pack.src, s.pack.blocks = m, blocks
+	s.pack.src, s.pack.blocks, s.pack.winograd = m, blocks, key.winograd
 	valid := false
 	if version == 0 {
 		s.pack.dst = s.shared.floats(s.pack.len())
@@ -165,7 +163,7 @@ func (s *Set) packWeights(w kernels.Buffer, key packKey, version uint64, blocks 
 		s.pack.dst, valid = s.packs.lookup(key, version, s.pack.len())
 	}
 	if !valid {
-		s.pack.run(s.pool)
+		s.pack.run()
 	}
 	s.pack.src.data = nil
 	return s.pack.dst

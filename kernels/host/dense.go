@@ -46,16 +46,26 @@ func (w *matrixWorker) multiply(m *matrixKernels, d dense) {
 func (w *matrixWorker) multiplyTransposed(m *matrixKernels, d dense) {
 	args := &w.outer
 	args.offsets, args.count = &d.offsets[0], d.depth
-	args.c = unsafe.Pointer(&w.tile)
 	for panel := range m.panels(d.cols) {
 		width, col := m.width(d.cols, panel), panel*m.cols
-		args.b, args.cStride = at(d.b, d.packedDepth*col+d.first*width), 4*width
+		args.b = at(d.b, d.packedDepth*col+d.first*width)
 		for r := 0; r < d.rows; {
 			kernel, rows := m.outerFor(d.rows-r, width)
-			clear(w.tile[:rows*width])
 			args.a = unsafe.Add(d.a, 4*r)
-			kernel(args)
-			w.store(m, &d, r, rows, col, width)
+			if col+width <= d.cols {
+				if !d.accumulate {
+					for i := range rows {
+						clear(d.y[(r+i)*d.yStride+col:][:width])
+					}
+				}
+				args.c, args.cStride = at(d.y, r*d.yStride+col), 4*d.yStride
+				kernel(args)
+			} else {
+				clear(w.tile[:rows*width])
+				args.c, args.cStride = unsafe.Pointer(&w.tile), 4*width
+				kernel(args)
+				w.store(m, &d, r, rows, col, width)
+			}
 			r += rows
 		}
 	}

@@ -26,19 +26,19 @@ func (o *binary) strip(_ *workspace, dst []float32, _, lo, hi int) {
 
 // SiLU computes y = x sigmoid(x).
 func (s *Set) SiLU(y, x kernels.Buffer, p kernels.Elementwise) {
-	s.unary = unary{f32(x), s.level.vector.silu}
+	s.unary = unary{f32(x), s.storing(f32(y), p.Accumulate, p.Len, 2*p.Len, f32(x)).silu}
 	s.mapImages(f32(y), 1, p.Len, p.Accumulate, &s.unary)
 }
 
 // SiLUGrad computes dx = dy SiLU'(x).
 func (s *Set) SiLUGrad(dx, dy, x kernels.Buffer, p kernels.Elementwise) {
-	s.binary = binary{f32(dy), f32(x), s.level.vector.siluGrad}
+	s.binary = binary{f32(dy), f32(x), s.storing(f32(dx), p.Accumulate, p.Len, 3*p.Len, f32(dy), f32(x)).siluGrad}
 	s.mapImages(f32(dx), 1, p.Len, p.Accumulate, &s.binary)
 }
 
 // Add computes y = a + b.
 func (s *Set) Add(y, a, b kernels.Buffer, p kernels.Elementwise) {
-	s.binary = binary{f32(a), f32(b), s.level.vector.add}
+	s.binary = binary{f32(a), f32(b), s.storing(f32(y), p.Accumulate, p.Len, 3*p.Len, f32(a), f32(b)).add}
 	s.mapImages(f32(y), 1, p.Len, p.Accumulate, &s.binary)
 }
 
@@ -60,9 +60,18 @@ func (s *Set) Axpy(y, x kernels.Buffer, alpha float32, p kernels.Elementwise) {
 }
 
 // fill is a constant.
-type fill struct{ value float32 }
+type fill struct {
+	value  float32
+	stream func(dst, src []float32) // or nil
+}
 
-func (o *fill) strip(_ *workspace, dst []float32, _, _, _ int) {
+func (o *fill) strip(w *workspace, dst []float32, _, _, _ int) {
+	if o.stream != nil {
+		constant := fill{value: o.value}
+		constant.strip(w, w.sum[:len(dst)], 0, 0, 0)
+		o.stream(dst, w.sum[:len(dst)])
+		return
+	}
 	if math.Float32bits(o.value) == 0 {
 		clear(dst)
 		return
@@ -77,7 +86,7 @@ func (o *fill) strip(_ *workspace, dst []float32, _, _, _ int) {
 
 // Fill sets y to value.
 func (s *Set) Fill(y kernels.Buffer, value float32, p kernels.Elementwise) {
-	s.fill = fill{value}
+	s.fill = fill{value, s.storing(f32(y), p.Accumulate, p.Len, p.Len).stream}
 	s.mapImages(f32(y), 1, p.Len, p.Accumulate, &s.fill)
 }
 
@@ -85,7 +94,7 @@ func copyRow(dst, src []float32) { copy(dst, src) }
 
 // Copy computes y = x.
 func (s *Set) Copy(y, x kernels.Buffer, p kernels.Elementwise) {
-	s.unary = unary{f32(x), copyRow}
+	s.unary = unary{f32(x), s.storing(f32(y), p.Accumulate, p.Len, 2*p.Len, f32(x)).copies()}
 	s.mapImages(f32(y), 1, p.Len, p.Accumulate, &s.unary)
 }
 
@@ -101,7 +110,7 @@ func (o *clamp) strip(_ *workspace, dst []float32, _, lo, hi int) {
 
 // Clamp limits x to [Lo, Hi].
 func (s *Set) Clamp(y, x kernels.Buffer, p kernels.Clamp) {
-	s.clamp = clamp{&s.level.vector, f32(x), p.Lo, p.Hi}
+	s.clamp = clamp{s.storing(f32(y), false, p.Len, 2*p.Len, f32(x)), f32(x), p.Lo, p.Hi}
 	s.mapImages(f32(y), 1, p.Len, false, &s.clamp)
 }
 
@@ -117,6 +126,7 @@ func (o *clampGrad) strip(_ *workspace, dst []float32, _, lo, hi int) {
 
 // ClampGrad passes dy where x lies in [Lo, Hi].
 func (s *Set) ClampGrad(dx, dy, x kernels.Buffer, p kernels.Clamp) {
-	s.clampGrad = clampGrad{&s.level.vector, f32(dy), f32(x), p.Lo, p.Hi}
+	v := s.storing(f32(dx), p.Accumulate, p.Len, 3*p.Len, f32(dy), f32(x))
+	s.clampGrad = clampGrad{v, f32(dy), f32(x), p.Lo, p.Hi}
 	s.mapImages(f32(dx), 1, p.Len, p.Accumulate, &s.clampGrad)
 }

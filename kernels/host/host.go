@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"runtime"
 
 	"emdiff/kernels"
@@ -28,8 +29,8 @@ type Set struct {
 	vectorJobs
 }
 
-// New opens a Set at the named level ("portable", "avx2" or "avx512"), wrapped in kernels.Checked. It fails, saying why,
-// when the processor or EMDIFF_CPU does not allow the level.
+// New opens a Set at the named level ("portable"; on amd64 "avx2" or "avx512", on arm64 "neon"), wrapped in kernels.Checked. It
+// fails, saying why, when the processor or EMDIFF_CPU does not allow the level.
 func New(name string, opts kernels.Options) (kernels.Set, error) {
 	l, err := findLevel(name)
 	if err != nil {
@@ -41,6 +42,7 @@ func New(name string, opts kernels.Options) (kernels.Set, error) {
 	}
 	s := &Set{level: l, pool: newPool(threads), private: make([]arena, threads)}
 	s.startMatrix(threads)
+	s.lastLevel = lastLevel
 	return kernels.Checked(s), nil
 }
 
@@ -56,6 +58,9 @@ func (s *Set) Free(b kernels.Buffer) {
 	s.packs.forget(h.data, h.n*h.dtype.Size())
 	s.memory.Free(b)
 }
+
+// SetLabels gives the workers labels for profilers (see kernels.Labelled).
+func (s *Set) SetLabels(labels context.Context) { s.pool.labels = labels }
 
 // Sync returns nil: every op has finished, and none can fail.
 func (s *Set) Sync() error { return nil }

@@ -18,7 +18,8 @@ func (o *scaleImages) strip(_ *workspace, dst []float32, n, lo, hi int) {
 
 // ScaleImages computes y[n] = a[n] x[n] + b[n] z[n]; b and z may both be nil.
 func (s *Set) ScaleImages(y, a, x, b, z kernels.Buffer, p kernels.PerImage) {
-	s.scaled = scaleImages{&s.level.vector, f32(a), f32(x), f32(b), f32(z)}
+	v := s.storing(f32(y), p.Accumulate, p.Len, 2*p.N*p.Len, f32(x), f32(z))
+	s.scaled = scaleImages{v, f32(a), f32(x), f32(b), f32(z)}
 	s.mapImages(f32(y), p.N, p.Len, p.Accumulate, &s.scaled)
 }
 
@@ -27,15 +28,16 @@ type gather struct {
 	x      []float32
 	ids    []int32
 	length int
+	copies func(dst, src []float32)
 }
 
 func (o *gather) strip(_ *workspace, dst []float32, n, lo, hi int) {
-	copy(dst, o.x[int(o.ids[n])*o.length+lo-n*o.length:])
+	o.copies(dst, o.x[int(o.ids[n])*o.length+lo-n*o.length:])
 }
 
 // Gather copies row ids[n] of x to row n of y.
 func (s *Set) Gather(y, x, ids kernels.Buffer, _ int, p kernels.PerImage) {
-	s.gather = gather{f32(x), i32(ids), p.Len}
+	s.gather = gather{f32(x), i32(ids), p.Len, s.storing(f32(y), p.Accumulate, p.Len, 2*p.N*p.Len).copies()}
 	s.mapImages(f32(y), p.N, p.Len, p.Accumulate, &s.gather)
 }
 
@@ -92,6 +94,7 @@ func (s *Set) Sum(out, x kernels.Buffer, p kernels.PerImage) {
 // distanceJob adds squared differences and stores their gradient while they are in cache.
 type distanceJob struct {
 	set                *Set
+	vector             *vectorKernels // of the difference
 	cut                cut
 	dx, x, ref, weight []float32
 	sums               []float64
@@ -111,7 +114,7 @@ func (j *distanceJob) part(worker, i int) {
 			v.difference(w.sum[:hi-lo], x, ref, 2*j.weight[n])
 			v.add(j.dx[lo:hi], j.dx[lo:hi], w.sum[:hi-lo])
 		default:
-			v.difference(j.dx[lo:hi], x, ref, 2*j.weight[n])
+			j.vector.difference(j.dx[lo:hi], x, ref, 2*j.weight[n])
 		}
 	}
 }
@@ -120,7 +123,11 @@ func (j *distanceJob) part(worker, i int) {
 func (s *Set) SquaredError(loss, dx, x, ref, weight kernels.Buffer, p kernels.PerImage) {
 	c := newCut(p.N, p.Len)
 	s.workspaces()
-	s.distance = distanceJob{s, c, f32(dx), f32(x), f32(ref), f32(weight), s.partial(c.parts()), p.Accumulate}
+	v := &s.level.vector
+	if dx != nil {
+		v = s.storing(f32(dx), p.Accumulate, p.Len, 3*p.N*p.Len, f32(x), f32(ref))
+	}
+	s.distance = distanceJob{s, v, c, f32(dx), f32(x), f32(ref), f32(weight), s.partial(c.parts()), p.Accumulate}
 	s.pool.run(c.parts(), &s.distance)
 	out, weights := f32(loss), f32(weight)
 	for n := range p.N {

@@ -8,9 +8,12 @@ import (
 
 // store copies src to dst, or adds it.
 func (v *vectorKernels) store(dst, src []float32, accumulate bool) {
-	if accumulate {
+	switch {
+	case accumulate:
 		v.add(dst, dst, src)
-	} else {
+	case v.stream != nil:
+		v.stream(dst, src)
+	default:
 		copy(dst, src)
 	}
 }
@@ -18,6 +21,7 @@ func (v *vectorKernels) store(dst, src []float32, accumulate bool) {
 // upsampleJob handles one row of the small image per part.
 type upsampleJob struct {
 	set          *Set
+	vector       *vectorKernels // of what is stored
 	small, large []float32
 	p            kernels.Resize
 	xs, ys       int
@@ -25,7 +29,7 @@ type upsampleJob struct {
 }
 
 func (j *upsampleJob) part(worker, row int) {
-	v, p := &j.set.level.vector, &j.p
+	add, p := j.set.level.vector.add, &j.p
 	pixels := 2 * p.W * j.ys
 	var sum []float32
 	if j.adjoint {
@@ -36,21 +40,27 @@ func (j *upsampleJob) part(worker, row int) {
 		top := j.large[2*row*pixels+2*column*j.ys:]
 		bottom := top[pixels:]
 		if !j.adjoint {
-			v.store(top[:p.C], small, p.Accumulate)
-			v.store(top[j.ys:][:p.C], small, p.Accumulate)
-			v.store(bottom[:p.C], small, p.Accumulate)
-			v.store(bottom[j.ys:][:p.C], small, p.Accumulate)
+			j.vector.store(top[:p.C], small, p.Accumulate)
+			j.vector.store(top[j.ys:][:p.C], small, p.Accumulate)
+			j.vector.store(bottom[:p.C], small, p.Accumulate)
+			j.vector.store(bottom[j.ys:][:p.C], small, p.Accumulate)
 			continue
 		}
-		v.add(sum, top[:p.C], top[j.ys:])
-		v.add(sum, sum, bottom)
-		v.add(sum, sum, bottom[j.ys:])
-		v.store(small, sum, p.Accumulate)
+		add(sum, top[:p.C], top[j.ys:])
+		add(sum, sum, bottom)
+		add(sum, sum, bottom[j.ys:])
+		j.vector.store(small, sum, p.Accumulate)
 	}
 }
 
 func (s *Set) resize(small, large kernels.Buffer, p kernels.Resize, adjoint bool) {
-	s.upsample = upsampleJob{s, f32(small), f32(large), p, stride(p.XStride, p.C), stride(p.YStride, p.C), adjoint}
+	xs, ys := stride(p.XStride, p.C), stride(p.YStride, p.C)
+	dst, step := f32(large), ys
+	if adjoint {
+		dst, step = f32(small), xs
+	}
+	v := s.storing(dst, p.Accumulate, p.C|step, 5*p.N*p.H*p.W*p.C)
+	s.upsample = upsampleJob{s, v, f32(small), f32(large), p, xs, ys, adjoint}
 	s.pool.run(p.N*p.H, &s.upsample)
 }
 
@@ -65,40 +75,45 @@ type shuffleJob struct {
 	small, large []float32
 	p            kernels.Shuffle
 	toSmall      bool
+	places       []int // in a small pixel, of the R*C values of a large row that belong to it
 }
 
 func (j *shuffleJob) part(_, row int) {
 	p := &j.p
-	width, size := p.W/p.R, p.C*p.R*p.R
+	run, size := p.R*p.C, p.R*p.R*p.C
 	for a := range p.R {
 		line := j.large[(row*p.R+a)*p.W*p.C:][:p.W*p.C]
-		for b := range p.R {
-			for column := range width {
-				large := line[(column*p.R+b)*p.C:][:p.C]
-				small := j.small[(row*width+column)*size+a*p.R+b:]
-				for c := range large {
-					if j.toSmall {
-						small[c*p.R*p.R] = large[c]
-					} else {
-						large[c] = small[c*p.R*p.R]
-					}
+		small := j.small[row*p.W/p.R*size+a*p.R:]
+		for ; len(line) > 0; line = line[run:] {
+			large := line[:len(j.places)]
+			if j.toSmall {
+				for k, to := range j.places {
+					small[to] = large[k]
+				}
+			} else {
+				for k, from := range j.places {
+					large[k] = small[from]
 				}
 			}
+			small = small[min(size, len(small)):]
 		}
 	}
 }
 
-// PixelUnshuffle moves blocks of the large image x into the channels of y.
-func (s *Set) PixelUnshuffle(y, x kernels.Buffer, p kernels.Shuffle) {
-	s.shuffle = shuffleJob{f32(y), f32(x), p, true}
+func (s *Set) runShuffle(small, large kernels.Buffer, p kernels.Shuffle, toSmall bool) {
+	places := s.shuffle.places[:0]
+	for k := range p.R * p.C {
+		places = append(places, k%p.C*p.R*p.R+k/p.C)
+	}
+	s.shuffle = shuffleJob{f32(small), f32(large), p, toSmall, places}
 	s.pool.run(p.N*p.H/p.R, &s.shuffle)
 }
 
+// PixelUnshuffle moves blocks of the large image x into the channels of y.
+func (s *Set) PixelUnshuffle(y, x kernels.Buffer, p kernels.Shuffle) { s.runShuffle(y, x, p, true) }
+
 // PixelShuffle is the inverse and adjoint of PixelUnshuffle.
-func (s *Set) PixelShuffle(y, x kernels.Buffer, p kernels.Shuffle) {
-	s.shuffle = shuffleJob{f32(x), f32(y), p, false}
-	s.pool.run(p.N*p.H/p.R, &s.shuffle)
-}
+func (s *Set) PixelShuffle(y, x kernels.Buffer, p kernels.Shuffle) { s.runShuffle(x, y, p, false) }
 
 // channelsJob copies the channels of some rows per part.
 type channelsJob struct {
@@ -119,7 +134,8 @@ func (j *channelsJob) part(_, i int) {
 // CopyChannels copies a range of channels.
 func (s *Set) CopyChannels(y, x kernels.Buffer, p kernels.Channels) {
 	perPart := max(1, grain/p.C)
-	s.channels = channelsJob{&s.level.vector, f32(y), f32(x), p, perPart}
+	v := s.storing(f32(y)[p.YOffset:], p.Accumulate, p.C|p.YStride, 2*p.Rows*p.C)
+	s.channels = channelsJob{v, f32(y), f32(x), p, perPart}
 	s.pool.run((p.Rows+perPart-1)/perPart, &s.channels)
 }
 

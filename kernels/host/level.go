@@ -1,9 +1,9 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"runtime"
 )
 
 // level is one implementation of the inner loops. All levels share the code around them.
@@ -18,13 +18,24 @@ type level struct {
 // cpuVariable names the environment variable that holds the level down.
 const cpuVariable = "EMDIFF_CPU"
 
-// levels lists all levels, lowest first, usable or not.
+// levels lists all levels of this architecture, lowest first, usable or not.
 func levels() []level {
-	return []level{
-		{"portable", 10, func() error { return nil }, portableMatrix, portableVector},
-		{"avx2", 20, missingAVX2, avx2Matrix, avx2Vector},
-		{"avx512", 30, missingAVX512, avx512Matrix, avx512Vector},
+	return append([]level{{"portable", 10, func() error { return nil }, portableMatrix, portableVector}}, vectorLevels()...)
+}
+
+// levelNames is a list for messages: "portable, avx2 or avx512".
+func levelNames() string {
+	text := ""
+	for i, l := range levels() {
+		switch {
+		case i > 0 && i == len(levels())-1:
+			text += " or "
+		case i > 0:
+			text += ", "
+		}
+		text += l.name
 	}
+	return text
 }
 
 // usable returns nil, or one sentence that says why the level cannot be used here.
@@ -37,7 +48,7 @@ func (l level) usable() error {
 			}
 		}
 		if limit == 0 {
-			return fmt.Errorf("%s=%s names no level: use portable, avx2 or avx512, or unset it", cpuVariable, held)
+			return fmt.Errorf("%s=%s names no level on %s: use %s, or unset it", cpuVariable, held, runtime.GOARCH, levelNames())
 		}
 		if l.priority > limit {
 			return fmt.Errorf("host/%s is held down by %s=%s", l.name, cpuVariable, held)
@@ -55,13 +66,5 @@ func findLevel(name string) (level, error) {
 			return l, l.usable()
 		}
 	}
-	return level{}, fmt.Errorf("host has no level %q: use portable, avx2 or avx512", name)
-}
-
-// lacking turns a feature test into an error.
-func lacking(has bool, what string) error {
-	if has {
-		return nil
-	}
-	return errors.New("this processor has no " + what)
+	return level{}, fmt.Errorf("host has no level %q on %s: use %s", name, runtime.GOARCH, levelNames())
 }

@@ -25,6 +25,11 @@ type matrixKernels struct {
 
 	// finish computes y[r][j] = t[r][j] + add[j] + res[r][j].
 	finish func(*finishArgs)
+
+	winograd winogradKernels
+
+	// transpose8 transposes eight rows of 8 blocks values: dst[k][j] = src[j][k]. Pitches are in bytes.
+	transpose8 func(dst, src unsafe.Pointer, dstPitch, srcPitch, blocks int)
 }
 
 // panelArgs are the arguments of a panel kernel; strides, offsets and steps are in bytes.
@@ -71,8 +76,15 @@ type matrixWorker struct {
 	finish  finishArgs
 	tile    [maxTile]float32
 	offsets [maxRows]int64
-	packed  arena // one panel of dy of a weight gradient
-	_       [64]byte
+	packed  arena // what a part makes of its operands: a panel of dy, transformed tiles
+
+	// Of Winograd's algorithm: where the tiles of a block lie, and rows of y that nobody reads and of zeros.
+	input         winogradInputArgs
+	output        winogradOutputArgs
+	weights       winogradWeightArgs
+	tiles         []winogradTile
+	junk, nothing arena
+	_             [64]byte
 }
 
 // A tile of any level has at most maxRows rows and maxTile results.
@@ -146,12 +158,15 @@ func at(s []float32, i int) unsafe.Pointer {
 
 // matrixJobs holds the reusable jobs and tables of the matrix core.
 type matrixJobs struct {
-	workers    []matrixWorker
-	pack       packJob
-	packs      packCache
-	slide      slide
-	weightGrad weightGrad
-	splitSum   splitSum
+	workers      []matrixWorker
+	pack         packJob
+	packs        packCache
+	slide        slide
+	winograd     winograd
+	weightGrad   weightGrad
+	winogradGrad winogradGrad
+	winogradSum  winogradSum
+	splitSum     splitSum
 
 	product      product
 	packProducts packProducts
@@ -163,7 +178,7 @@ type matrixJobs struct {
 
 func (s *Set) startMatrix(threads int) {
 	s.workers = make([]matrixWorker, threads)
-	s.pack.m = &s.level.matrix
+	s.pack.s = s
 	s.packs = packCache{}
 	s.slide.s, s.weightGrad.s, s.product.s = s, s, s
 	s.packProducts.product = &s.product

@@ -1,7 +1,9 @@
 package host
 
+import "unsafe"
+
 var avx512Matrix = matrixKernels{
-	finish: finishAVX512, peak: peakAVX512, peakFLOPs: 2 * 16 * assemblyPeak,
+	winograd: avx512Winograd, transpose8: transpose8AVX2, finish: finishAVX512, peak: peakAVX512, peakFLOPs: 2 * 16 * assemblyPeak,
 	cols: 32,
 	panel: [3][2]func(*panelArgs){
 		{panel12x32AVX512, panel12x16AVX512},
@@ -19,7 +21,7 @@ var avx512Matrix = matrixKernels{
 }
 
 var avx2Matrix = matrixKernels{
-	finish: finishAVX2, peak: peakAVX2, peakFLOPs: 2 * 8 * assemblyPeak,
+	winograd: avx2Winograd, transpose8: transpose8AVX2, finish: finishAVX2, peak: peakAVX2, peakFLOPs: 2 * 8 * assemblyPeak,
 	cols: 16,
 	panel: [3][2]func(*panelArgs){
 		{panel6x16AVX2, panel6x8AVX2},
@@ -125,3 +127,6 @@ func finishAVX512(args *finishArgs)
 
 //go:noescape
 func finishAVX2(args *finishArgs)
+
+//go:noescape
+func transpose8AVX2(dst, src unsafe.Pointer, dstPitch, srcPitch, blocks int)

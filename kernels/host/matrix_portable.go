@@ -10,14 +10,16 @@ import "unsafe"
 //	2 2x4 blocks              0.74   6 loads per 8 products; more on arm64, which fuses
 //	  4x4 blocks              0.51   too many for 16 registers: spills
 var portableMatrix = matrixKernels{
-	cols:      8,
-	panel:     [3][2]func(*panelArgs){{panel2x8Portable, panel2x4Portable}, {panel2x8Portable, panel2x4Portable}, {panel2x8Portable, panel2x4Portable}},
-	panelRows: [3]int{2, 2, 2},
-	outer:     [4][2]func(*outerArgs){{outer1x8Portable, outer1x4Portable}, {outer1x8Portable, outer1x4Portable}, {outer1x8Portable, outer1x4Portable}, {outer1x8Portable, outer1x4Portable}},
-	outerRows: [4]int{1, 1, 1, 1},
-	finish:    finishPortable,
-	peak:      peakPortable,
-	peakFLOPs: portablePeakFLOPs,
+	cols:       8,
+	panel:      [3][2]func(*panelArgs){{panel2x8Portable, panel2x4Portable}, {panel2x8Portable, panel2x4Portable}, {panel2x8Portable, panel2x4Portable}},
+	panelRows:  [3]int{2, 2, 2},
+	outer:      [4][2]func(*outerArgs){{outer1x8Portable, outer1x4Portable}, {outer1x8Portable, outer1x4Portable}, {outer1x8Portable, outer1x4Portable}, {outer1x8Portable, outer1x4Portable}},
+	outerRows:  [4]int{1, 1, 1, 1},
+	finish:     finishPortable,
+	peak:       peakPortable,
+	peakFLOPs:  portablePeakFLOPs,
+	winograd:   portableWinograd,
+	transpose8: transpose8Portable,
 }
 
 func panel2x8Portable(args *panelArgs) {
@@ -102,6 +104,15 @@ func finishPortable(args *finishArgs) {
 		y, t, res := row(args.y, args.yStride, r), row(args.t, args.tStride, r), row(args.res, args.rStride, r)
 		for i := range y {
 			y[i] = t[i] + add[i] + res[i]
+		}
+	}
+}
+
+func transpose8Portable(dst, src unsafe.Pointer, dstPitch, srcPitch, blocks int) {
+	for j := range 8 {
+		row := unsafe.Slice((*float32)(unsafe.Add(src, j*srcPitch)), 8*blocks)
+		for k, v := range row {
+			*(*float32)(unsafe.Add(dst, k*dstPitch+4*j)) = v
 		}
 	}
 }

@@ -17,6 +17,11 @@ var blocked = []kernels.Conv{
 	{N: 1, H: 24, W: 30, Cin: 3, Cout: 33, KH: 3, KW: 2, Stride: 1, XStride: 4},
 	{N: 23, H: 7, W: 7, Cin: 9, Cout: 34, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1},
 	{N: 5, H: 13, W: 11, Cin: 17, Cout: 3, KH: 1, KW: 1, Stride: 1, XStride: 40},
+	{N: 2, H: 31, W: 22, Cin: 32, Cout: 48, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1},
+	{N: 9, H: 7, W: 7, Cin: 48, Cout: 32, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1, XStride: 50, YStride: 37},
+	{N: 2, H: 13, W: 16, Cin: 160, Cout: 80, KH: 3, KW: 3, Stride: 1, PadTop: 2, PadLeft: 1},
+	{N: 5, H: 4, W: 5, Cin: 208, Cout: 176, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1},
+	{N: 2, H: 9, W: 8, Cin: 64, Cout: 32, KH: 3, KW: 3, Stride: 1},
 	{N: 1, H: 5, W: 400, Cin: 2, Cout: 5, KH: 3, KW: 5, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 2, PadRight: 2},
 }
 

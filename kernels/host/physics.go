@@ -11,6 +11,7 @@ import (
 type gains struct {
 	values []float32
 	p      kernels.Gain
+	triple func(dst, src []float32)
 }
 
 // expand returns the gains of the values [lo, hi) of image n, in w when they are not stored that way.
@@ -24,15 +25,14 @@ func (g *gains) expand(w *workspace, n, lo, hi int) []float32 {
 	dst := w.gain[:hi-lo]
 	pixel, channel := first/p.C, first%p.C
 	for rest := dst; len(rest) > 0; pixel, channel = pixel+1, 0 {
-		g := image[pixel]
-		if p.C == 3 && channel == 0 && len(rest) >= 3 {
-			rest[0], rest[1], rest[2] = g, g, g
-			rest = rest[3:]
+		if whole := len(rest) / (3 * tripleRun) * tripleRun; p.C == 3 && channel == 0 && whole > 0 {
+			g.triple(rest[:3*whole], image[pixel:])
+			rest, pixel = rest[3*whole:], pixel+whole-1
 			continue
 		}
 		count := min(p.C-channel, len(rest))
 		for i := range rest[:count] {
-			rest[i] = g
+			rest[i] = image[pixel]
 		}
 		rest = rest[count:]
 	}
@@ -51,7 +51,8 @@ func (o *gain) strip(w *workspace, dst []float32, n, lo, hi int) {
 
 // Gain computes y = gain x.
 func (s *Set) Gain(y, x, gainBuffer kernels.Buffer, p kernels.Gain) {
-	s.gain = gain{gains{f32(gainBuffer), p}, &s.level.vector, f32(x)}
+	v := s.storing(f32(y), p.Accumulate, p.HW*p.C, 2*p.N*p.HW*p.C, f32(x), f32(gainBuffer))
+	s.gain = gain{gains{f32(gainBuffer), p, s.level.vector.triple}, v, f32(x)}
 	s.mapImages(f32(y), p.N, p.HW*p.C, p.Accumulate, &s.gain)
 }
 
@@ -61,6 +62,7 @@ type posterior struct {
 	gains
 	generator
 	vector   *vectorKernels
+	out      *vectorKernels // of what is stored
 	z, y     []float32
 	k, noise float64
 }
@@ -77,16 +79,17 @@ func (o *posterior) strip(w *workspace, dst []float32, n, lo, hi int) {
 		q := 1 / (1 + o.k)
 		v := w.gain[:hi-lo]
 		o.vector.combine(v, y, z, float32(o.k*q), float32(q))
-		o.vector.addScaled(dst, v, noise, float32(o.noise*math.Sqrt(q)))
+		o.out.addScaled(dst, v, noise, float32(o.noise*math.Sqrt(q)))
 		return
 	}
-	o.vector.posterior(dst, z, y, o.expand(w, n, lo, hi), noise, float32(o.k), float32(o.noise))
+	o.out.posterior(dst, z, y, o.expand(w, n, lo, hi), noise, float32(o.k), float32(o.noise))
 }
 
 // GaussianPosterior draws x given z and y; gain and ids may be nil.
 func (s *Set) GaussianPosterior(x, z, y, gain, ids kernels.Buffer, p kernels.GaussianPosterior) {
 	v, ratio := &s.level.vector, float64(p.R)/float64(p.SigmaY)
-	s.posterior = posterior{gains{f32(gain), p.Gain}, newGenerator(v.normals, p.Random, ids, p.HW*p.C), v,
+	out := s.storing(f32(x), false, p.HW*p.C, 3*p.N*p.HW*p.C, f32(z), f32(y), f32(gain))
+	s.posterior = posterior{gains{f32(gain), p.Gain, v.triple}, newGenerator(v.normals, p.Random, ids, p.HW*p.C), v, out,
 		f32(z), f32(y), ratio * ratio, float64(p.Temperature) * float64(p.R)}
 	s.mapImages(f32(x), p.N, p.HW*p.C, false, &s.posterior)
 }

@@ -1,7 +1,9 @@
 package host
 
 import (
+	"context"
 	"runtime"
+	"runtime/pprof"
 	"sync/atomic"
 )
 
@@ -11,7 +13,7 @@ type job interface {
 	part(worker, i int)
 }
 
-// pool runs jobs on persistent workers. The caller is worker 0 and works too. An idle worker spins for about as long as
+// pool runs jobs on persistent workers. The caller is worker 0 and works too. An idle worker spins for longer than
 // the gap between two ops of a network, then parks.
 type pool struct {
 	workers []*worker // all but the caller
@@ -21,9 +23,19 @@ type pool struct {
 	// between enter and leave, and run rewrites them only while the gate is closed, so a late worker does no harm.
 	epoch atomic.Uint32
 	gate  atomic.Int32
-	next  atomic.Int64
-	parts int64
+	spans []span // of the caller and of each worker
 	job   job
+
+	// Labels of the job for profilers, which a worker wears while it is inside; nil until some are set.
+	labels context.Context
+}
+
+// span is a range of consecutive parts. Every worker starts on its own and then helps with the others': what lies side by
+// side in memory, and what the op before left in a cache, stays with one processor.
+type span struct {
+	next atomic.Int64
+	end  int64
+	_    [48]byte // keep two spans on separate lines
 }
 
 type worker struct {
@@ -33,14 +45,14 @@ type worker struct {
 	_      [64]byte // keep the flags of two workers on separate lines
 }
 
-// Spins before parking (about 20 microseconds) and before the caller yields while it waits.
+// Spins before parking (about 100 microseconds: waking costs as much) and before the caller yields while it waits.
 const (
-	idleSpins = 20000
+	idleSpins = 100000
 	waitSpins = 2000
 )
 
 func newPool(threads int) *pool {
-	p := &pool{}
+	p := &pool{spans: make([]span, threads)}
 	p.gate.Store(-1)
 	for id := 1; id < threads; id++ {
 		w := &worker{id: id, wake: make(chan struct{}, 1)}
@@ -58,8 +70,11 @@ func (p *pool) run(parts int, j job) {
 		}
 		return
 	}
-	p.job, p.parts = j, int64(parts)
-	p.next.Store(0)
+	p.job = j
+	for w := range p.spans {
+		p.spans[w].next.Store(int64(parts * w / len(p.spans)))
+		p.spans[w].end = int64(parts * (w + 1) / len(p.spans))
+	}
 	p.gate.Store(0)
 	p.announce(parts - 1)
 	p.work(0)
@@ -83,12 +98,11 @@ func (p *pool) announce(wanted int) {
 
 // work takes parts until none is left.
 func (p *pool) work(worker int) {
-	for {
-		i := p.next.Add(1) - 1
-		if i >= p.parts {
-			return
+	for k := range p.spans {
+		s := &p.spans[(worker+k)%len(p.spans)]
+		for i := s.next.Add(1) - 1; i < s.end; i = s.next.Add(1) - 1 {
+			p.job.part(worker, int(i))
 		}
-		p.job.part(worker, int(i))
 	}
 }
 
@@ -115,7 +129,14 @@ func (p *pool) serve(w *worker) {
 			return
 		}
 		if p.enter() {
+			labels := p.labels
+			if labels != nil {
+				pprof.SetGoroutineLabels(labels)
+			}
 			p.work(w.id)
+			if labels != nil { // waiting is no work of this job
+				pprof.SetGoroutineLabels(context.Background())
+			}
 			p.leave()
 		}
 	}

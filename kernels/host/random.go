@@ -17,12 +17,7 @@ func newGenerator(run func([]float32, *philoxState), r kernels.Random, ids kerne
 
 // draw fills dst with the numbers of image n from flat index lo on, lo at a multiple of strip within the image.
 func (g *generator) draw(w *workspace, dst []float32, n, lo int) {
-	w.philox = g.state
-	w.philox.image = g.first + uint32(n)
-	if g.ids != nil {
-		w.philox.image = uint32(g.ids[n])
-	}
-	w.philox.block = uint32((lo - n*g.length) / 4)
+	g.seek(w, n, lo)
 	whole := len(dst) / philoxRun * philoxRun
 	if whole > 0 {
 		g.run(dst[:whole], &w.philox)
@@ -32,6 +27,16 @@ func (g *generator) draw(w *workspace, dst []float32, n, lo int) {
 		g.run(w.run[:], &w.philox)
 		copy(dst[whole:], w.run[:])
 	}
+}
+
+// seek sets the worker's state to the numbers of image n from flat index lo on.
+func (g *generator) seek(w *workspace, n, lo int) {
+	w.philox = g.state
+	w.philox.image = g.first + uint32(n)
+	if g.ids != nil {
+		w.philox.image = uint32(g.ids[n])
+	}
+	w.philox.block = uint32((lo - n*g.length) / 4)
 }
 
 // drawOp is the numbers themselves.
@@ -79,43 +84,67 @@ func (s *Set) Dropout(y, x, ids kernels.Buffer, p kernels.Dropout) {
 type update struct {
 	generator
 	vector         *vectorKernels
+	out            *vectorKernels // of what is stored
 	x, d, e, scale []float32
 	p              kernels.Update
 }
 
 func (o *update) strip(w *workspace, dst []float32, n, lo, hi int) {
-	v, p := o.vector, &o.p
-	// y may be one of the inputs: it is written last.
-	sum := dst
-	if o.e != nil || p.Noise > 0 {
-		sum = w.gain[:hi-lo]
+	c := &w.update
+	*c = updateCoefficients{o.p.A, o.p.B, o.p.C, o.p.Noise}
+	if o.scale != nil {
+		c.C *= o.scale[n]
 	}
-	if o.d == nil {
-		v.scale(sum, o.x[lo:hi], p.A)
-	} else {
-		v.combine(sum, o.x[lo:hi], o.d[lo:hi], p.A, p.B)
+	var d, e []float32
+	if o.d != nil {
+		d = o.d[lo:hi]
 	}
 	if o.e != nil {
-		c := p.C
-		if o.scale != nil {
-			c *= o.scale[n]
-		}
-		to := dst
-		if p.Noise > 0 {
-			to = sum
-		}
-		v.addScaled(to, sum, o.e[lo:hi], c)
+		e = o.e[lo:hi]
 	}
-	if p.Noise > 0 {
-		noise := w.noise[:hi-lo]
-		o.draw(w, noise, n, lo)
-		v.addScaled(dst, sum, noise, p.Noise)
+	if c.Noise <= 0 {
+		o.plain(w.gain[:hi-lo], dst, o.x[lo:hi], d, e, c)
+		return
+	}
+	whole := len(dst) / philoxRun * philoxRun
+	o.seek(w, n, lo)
+	if whole > 0 {
+		o.out.update(dst[:whole], o.x[lo:hi], d, e, c, &w.philox)
+	}
+	if whole < len(dst) {
+		tail, sum, noise := dst[whole:], w.gain[:len(dst)-whole], w.noise[:len(dst)-whole]
+		if d != nil {
+			d = d[whole:]
+		}
+		if e != nil {
+			e = e[whole:]
+		}
+		o.plain(w.sum[:len(tail)], sum, o.x[lo+whole:hi], d, e, c)
+		o.draw(w, noise, n, lo+whole)
+		o.vector.addScaled(tail, sum, noise, c.Noise)
+	}
+}
+
+// plain computes an update without noise: between is scratch, since dst may be one of the sources and is written last.
+func (o *update) plain(between, dst, x, d, e []float32, c *updateCoefficients) {
+	v, first := o.vector, dst
+	if e != nil {
+		first = between
+	}
+	if d == nil {
+		v.scale(first, x, c.A)
+	} else {
+		v.combine(first, x, d, c.A, c.B)
+	}
+	if e != nil {
+		v.addScaled(dst, first, e, c.C)
 	}
 }
 
 // Update is the step of every sampler; d, e, scale and ids may be nil.
 func (s *Set) Update(y, x, d, e, scale, ids kernels.Buffer, p kernels.Update) {
 	v := &s.level.vector
-	s.update = update{newGenerator(v.normals, p.Random, ids, p.Len), v, f32(x), f32(d), f32(e), f32(scale), p}
+	out := s.storing(f32(y), false, p.Len, 4*p.N*p.Len, f32(x), f32(d), f32(e))
+	s.update = update{newGenerator(v.normals, p.Random, ids, p.Len), v, out, f32(x), f32(d), f32(e), f32(scale), p}
 	s.mapImages(f32(y), p.N, p.Len, false, &s.update)
 }

@@ -37,10 +37,13 @@ const (
 )
 
 // cut chooses the blocks, prepares the tables and returns the number of blocks. It looks at shapes only.
-func (v *window) cut() int {
+func (v *window) cut() int { return v.cutInto(blockPixels, leastPixels) }
+
+// cutInto is cut with blocks of about most pixels, and not fewer than least where that makes more blocks than wanted.
+func (v *window) cutInto(most, least int) int {
 	v.direct = v.padTop == 0 && v.padLeft == 0 && (v.outH-1)*v.step+v.kh <= v.h && (v.outW-1)*v.step+v.kw <= v.w
 	perImage := v.outH * v.outW
-	target := min(blockPixels, max(leastPixels, v.n*perImage/wantedBlocks))
+	target := min(most, max(least, v.n*perImage/wantedBlocks))
 	v.images, v.rows, v.strips = 1, v.outH, 1
 	if perImage <= target {
 		v.images = min(v.n, target/perImage)
@@ -146,7 +149,16 @@ type slide struct {
 }
 
 // run computes y. All other fields are set.
-func (j *slide) run() { j.s.pool.run(j.cut(), j) }
+func (j *slide) run() {
+	if j.byWinograd() {
+		j.s.winograd.run(j)
+		return
+	}
+	j.flatten()
+	j.s.pool.run(j.cut(), j)
+}
+
+func (j *slide) byWinograd() bool { return winogradFits(j.kh, j.kw, j.step, j.depth, j.cols) }
 
 func (j *slide) part(worker, i int) {
 	data, p := j.block(&j.s.private[worker], i)

@@ -16,46 +16,47 @@
 
 // Offsets in vectorConstants.
 #define CONST_ONE 0
-#define CONST_LOG2E 64
-#define CONST_LN2HI 128
-#define CONST_LN2LO 192
-#define CONST_EXP2 256
-#define CONST_EXP3 320
-#define CONST_EXP4 384
-#define CONST_EXP5 448
-#define CONST_EXP6 512
-#define CONST_SIGN 576
-#define CONST_EXPLOW 640
-#define CONST_SILULOW 704
-#define CONST_SLOPEHIGH 768
-#define CONST_HALF 832
-#define CONST_ULP 896
-#define CONST_SQRTHALF 960
-#define CONST_NONE 1024
-#define CONST_LOG0 1088
-#define CONST_LOG1 1152
-#define CONST_LOG2 1216
-#define CONST_LOG3 1280
-#define CONST_LN2 1344
-#define CONST_NTWO 1408
-#define CONST_EIGHTH 1472
-#define CONST_QUARTERMASK 1536
-#define CONST_QUARTER 1600
-#define CONST_SIN0 1664
-#define CONST_SIN1 1728
-#define CONST_SIN2 1792
-#define CONST_SIN3 1856
-#define CONST_COS0 1920
-#define CONST_COS1 1984
-#define CONST_COS2 2048
-#define CONST_COS3 2112
-#define CONST_QUARTERTURN 2176
-#define CONST_BLOCKS8 2240
-#define CONST_STEP8 2304
-#define CONST_BLOCKS4 2368
-#define CONST_STEP4 2432
-#define CONST_M0 2496
-#define CONST_M1 2560
+#define CONST_NLOG2E 64
+#define CONST_EXPLN2 128
+#define CONST_EXP2 192
+#define CONST_EXP3 256
+#define CONST_EXP4 320
+#define CONST_EXP5 384
+#define CONST_EXP6 448
+#define CONST_EXPLOW 512
+#define CONST_EXPHIGH 576
+#define CONST_SILULOW 640
+#define CONST_SIGN 704
+#define CONST_HALF 768
+#define CONST_ULP 832
+#define CONST_SQRTHALF 896
+#define CONST_NONE 960
+#define CONST_LOG0 1024
+#define CONST_LOG1 1088
+#define CONST_LOG2 1152
+#define CONST_LOG3 1216
+#define CONST_LN2 1280
+#define CONST_NTWO 1344
+#define CONST_EIGHTH 1408
+#define CONST_QUARTERMASK 1472
+#define CONST_QUARTER 1536
+#define CONST_SIN0 1600
+#define CONST_SIN1 1664
+#define CONST_SIN2 1728
+#define CONST_SIN3 1792
+#define CONST_COS0 1856
+#define CONST_COS1 1920
+#define CONST_COS2 1984
+#define CONST_COS3 2048
+#define CONST_QUARTERTURN 2112
+#define CONST_BLOCKS8 2176
+#define CONST_STEP8 2240
+#define CONST_BLOCKS4 2304
+#define CONST_STEP4 2368
+#define CONST_M0 2432
+#define CONST_M1 2496
+#define CONST_THIRDS16 2560
+#define CONST_THIRDS8 2752
 
 // Whole and masked access to LANES floats.
 #define LOAD(m, v) VMOVUPS m, v
@@ -84,12 +85,12 @@ done:                 \
 // at is element DX of the slice whose base is in a register.
 #define at(r) (r)(DX*4)
 
-// e = exp(t), |t| <= 104, clobbering n and p: t = n ln 2 + r, exp = p(r) 2^n, relative error of p below 2^-28.
-#define EXP(t, n, p) \
-	VMULPS C_LOG2E, t, n;         \
+// t = exp(-t), |t| <= 87, clobbering n and p: -t = n ln 2 + r, exp = p(r) 2^n, relative error of p below 2^-28. ln 2 is one
+// constant: its error, 2^-29 n, shows in the last place where t exceeds 20 and the result is small.
+#define EXPNEG(t, n, p) \
+	VMULPS C_NLOG2E, t, n;        \
 	ROUND(n);                     \
-	VFNMADD231PS C_LN2HI, n, t;   \
-	VFNMADD231PS C_LN2LO, n, t;   \
+	VFNMSUB231PS C_EXPLN2, n, t;  \
 	VMOVUPS C_EXP6, p;            \
 	VFMADD213PS C_EXP5, t, p;     \
 	VFMADD213PS C_EXP4, t, p;     \
@@ -99,40 +100,26 @@ done:                 \
 	VFMADD213PS C_ONE, t, p;      \
 	SCALE2(p, n, t)
 
-// CLAMPLOW is v = max(v, limit), keeping NaN: MAXPS returns its last source when either is NaN.
-#define CLAMPLOW(v, limit, t) \
-	VMOVUPS limit, t; \
-	VMAXPS v, t, v
-
-#define CLAMPHIGH(v, limit, t) \
-	VMOVUPS limit, t; \
-	VMINPS v, t, v
-
-// e = exp(-x) for -104 <= x, clobbering n and p. Below exp(-87) the result no longer matters to 1+e.
-#define EXPNEG(x, e, n, p) \
-	VXORI C_SIGN, x, e;          \
-	CLAMPLOW(e, C_EXPLOW, n);    \
-	EXP(e, n, p)
-
-// x = x/(1+exp(-x)), clobbering t, u, v. From -104 down exp overflows and the result is -0. A reciprocal estimate with a
-// Newton step in place of the division was tried at AVX-512 and was not faster.
+// x = x/(1+exp(-x)), clobbering t, u, v. The levels differ in how the result becomes 0 below -87.
 #define SILU(x, t, u, v) \
-	CLAMPLOW(x, C_SILULOW, t);   \
-	EXPNEG(x, t, u, v);          \
-	VADDPS C_ONE, t, t;          \
-	VDIVPS t, x, x
+	CLAMPLOW(x, C_SILULOW, x, t); \
+	CLAMPHIGH(x, C_EXPHIGH, t);   \
+	EXPNEG(t, u, v);              \
+	VADDPS C_ONE, t, t;           \
+	SILUEND(x, t, u)
 
-// dy = dy * SiLU'(x), clobbering x, t, u, v. With e = exp(-x), s = 1/(1+e): SiLU' = s (1 + x e s); x >= -87 keeps e finite.
+// dy = dy * SiLU'(x), clobbering x, t, u, v. With e = exp(-x), s = 1/(1+e): SiLU' = s (1 + x e s).
 #define SILUGRAD(dy, x, t, u, v) \
-	CLAMPLOW(x, C_EXPLOW, t);    \
-	CLAMPHIGH(x, C_SLOPEHIGH, t); \
-	EXPNEG(x, t, u, v);          \
-	VADDPS C_ONE, t, u;          \
-	VMOVUPS C_ONE, v;            \
-	VDIVPS u, v, u;              \
-	VMULPS u, t, t;              \
-	VFMADD213PS C_ONE, x, t;     \
-	VMULPS u, t, t;              \
+	CLAMPLOW(x, C_EXPLOW, x, t);  \
+	CLAMPHIGH(x, C_EXPHIGH, t);   \
+	VMOVAPS t, x;                 \
+	EXPNEG(t, u, v);              \
+	VADDPS C_ONE, t, u;           \
+	VMOVUPS C_ONE, v;             \
+	VDIVPS u, v, u;               \
+	VMULPS u, t, t;               \
+	VFMADD213PS C_ONE, x, t;      \
+	VMULPS u, t, t;               \
 	VMULPS t, dy, dy
 
 // ---- One source: func(dst, src []float32, ...) ----
@@ -147,23 +134,62 @@ done:                 \
 	BODY;          \
 	S(V0, at(DI))
 
-#define KERNEL1(BODY) \
-	FLOATS(STEP1(LOAD, STORE, BODY), STEP1(LOADM, STOREM, BODY))
+#define KERNEL1(S, BODY) \
+	FLOATS(STEP1(LOAD, S, BODY), STEP1(LOADM, STOREM, BODY))
 
-TEXT SILU_SYM(SB), NOSPLIT, $0-48
-	ARGS1
+// One row of scores turned into weights, in place: func(x []float32, scale, shift float32) float32, x = exp(scale x - shift);
+// the result is their sum. The masked lanes that lie beyond the row must not be in it: KEEPMASK clears them.
+#define WEIGH_STEP(L, S, KEEP) \
+	L(at(SI), V0);                \
+	VMOVAPS V8, V1;               \
+	VFNMADD231PS V9, V0, V1;      \
+	CLAMPHIGH(V1, C_EXPHIGH, V0); \
+	EXPNEG(V0, V1, V2);           \
+	KEEP(V0);                     \
+	VADDPS V0, V7, V7;            \
+	S(V0, at(SI))
+#define KEEPALL(v)
+TEXT WEIGH_SYM(SB), NOSPLIT, $0-36
+	MOVQ x_base+0(FP), SI
+	MOVQ x_len+8(FP), CX
 	LOADCONSTANTS
-	KERNEL1(SILU(V0, V1, V2, V3))
+	VBROADCASTSS scale+24(FP), V9
+	VBROADCASTSS shift+28(FP), V8
+	VXORPS X7, X7, X7
+	XORQ DX, DX
+	SUBQ $LANES, CX
+	JLT  rest
+loop:
+	WEIGH_STEP(LOAD, STORE, KEEPALL)
+	ADDQ $LANES, DX
+	CMPQ DX, CX
+	JLE  loop
+rest:
+	ADDQ $LANES, CX
+	SUBQ DX, CX
+	JEQ  done
+	SETMASK(CX, R11)
+	WEIGH_STEP(LOADM, STOREM, KEEPMASK)
+done:
+	VMOVAPS V7, V0
+	FOLD
+	VMOVSS X0, ret+32(FP)
+	VZEROUPPER
+	RET
 
-#define EXPMINUS_BODY \
-	VSUBPS V8, V0, V0;          \
-	CLAMPLOW(V0, C_EXPLOW, V1); \
-	EXP(V0, V1, V2)
-TEXT EXPMINUS_SYM(SB), NOSPLIT, $0-52
+// func(dst, w []float32, rowSum, scale float32): dst = scale w (dst - rowSum), the cotangent of scores
+#define DSCORES_STEP(L, S) \
+	L(at(DI), V0);      \
+	VSUBPS V8, V0, V0;  \
+	L(at(SI), V1);      \
+	VMULPS V0, V1, V0;  \
+	VMULPS V9, V0, V0;  \
+	S(V0, at(DI))
+TEXT DSCORES_SYM(SB), NOSPLIT, $0-56
 	ARGS1
-	LOADCONSTANTS
-	VBROADCASTSS shift+48(FP), V8
-	KERNEL1(EXPMINUS_BODY)
+	VBROADCASTSS rowSum+48(FP), V8
+	VBROADCASTSS scale+52(FP), V9
+	FLOATS(DSCORES_STEP(LOAD, STORE), DSCORES_STEP(LOADM, STOREM))
 
 // A maximum may see a value twice: the last vector overlaps the one before it.
 TEXT MAXIMUM_SYM(SB), NOSPLIT, $0-28
@@ -194,19 +220,58 @@ done:
 	RET
 
 #define SCALE_BODY VMULPS V8, V0, V0
-TEXT SCALE_SYM(SB), NOSPLIT, $0-52
-	ARGS1
-	VBROADCASTSS alpha+48(FP), V8
-	KERNEL1(SCALE_BODY)
-
 #define CLAMP_BODY \
 	VMAXPS V0, V8, V0; \
 	VMINPS V0, V9, V0
-TEXT CLAMP_SYM(SB), NOSPLIT, $0-56
+// func(dst, src []float32): every value three times
+TEXT TRIPLE_SYM(SB), NOSPLIT, $0-48
 	ARGS1
-	VBROADCASTSS lo+48(FP), V8
-	VBROADCASTSS hi+52(FP), V9
-	KERNEL1(CLAMP_BODY)
+	VMOVUPS ·vectorConstants+CONST_THIRDS+0(SB), V4
+	VMOVUPS ·vectorConstants+CONST_THIRDS+64(SB), V5
+	VMOVUPS ·vectorConstants+CONST_THIRDS+128(SB), V6
+loop:
+	VPERMPS (SI), V4, V0
+	VPERMPS (SI), V5, V1
+	VPERMPS (SI), V6, V2
+	VMOVUPS V0, (DI)
+	VMOVUPS V1, BYTES(DI)
+	VMOVUPS V2, (2*BYTES)(DI)
+	ADDQ $BYTES, SI
+	ADDQ $(3*BYTES), DI
+	SUBQ $(3*LANES), CX
+	JGT  loop
+	VZEROUPPER
+	RET
+
+// func(dst, src []float32): a copy past the caches. dst lies on a cache line and the length is a multiple of 16.
+#define STREAM_STEP(off) \
+	VMOVUPS off(SI)(DX*4), V0; \
+	VMOVNTPS V0, off(DI)(DX*4)
+TEXT STREAM_SYM(SB), NOSPLIT, $0-48
+	ARGS1
+	XORQ DX, DX
+	SUBQ $(4*LANES), CX
+	JLT  few
+four:
+	STREAM_STEP(0*BYTES)
+	STREAM_STEP(1*BYTES)
+	STREAM_STEP(2*BYTES)
+	STREAM_STEP(3*BYTES)
+	ADDQ $(4*LANES), DX
+	CMPQ DX, CX
+	JLE  four
+few:
+	ADDQ $(4*LANES), CX
+	CMPQ DX, CX
+	JGE  done
+one:
+	STREAM_STEP(0)
+	ADDQ $LANES, DX
+	CMPQ DX, CX
+	JLT  one
+done:
+	VZEROUPPER
+	RET
 
 // ---- Two sources: func(dst, a, b []float32, ...) ----
 
@@ -220,63 +285,22 @@ TEXT CLAMP_SYM(SB), NOSPLIT, $0-56
 	BODY;          \
 	S(V0, at(DI))
 
-#define KERNEL2(BODY) \
-	FLOATS(STEP2(LOAD, STORE, BODY), STEP2(LOADM, STOREM, BODY))
+#define KERNEL2(S, BODY) \
+	FLOATS(STEP2(LOAD, S, BODY), STEP2(LOADM, STOREM, BODY))
 
 #define ADD_BODY VADDPS V1, V0, V0
-TEXT ADD_SYM(SB), NOSPLIT, $0-72
-	ARGS2
-	KERNEL2(ADD_BODY)
-
 #define MUL_BODY VMULPS V1, V0, V0
-TEXT MUL_SYM(SB), NOSPLIT, $0-72
-	ARGS2
-	KERNEL2(MUL_BODY)
-
 #define ADDSCALED_BODY VFMADD231PS V8, V1, V0
-TEXT ADDSCALED_SYM(SB), NOSPLIT, $0-76
-	ARGS2
-	VBROADCASTSS alpha+72(FP), V8
-	KERNEL2(ADDSCALED_BODY)
-
 #define COMBINE_BODY \
 	VMULPS V8, V0, V0; \
 	VFMADD231PS V9, V1, V0
-TEXT COMBINE_SYM(SB), NOSPLIT, $0-80
-	ARGS2
-	VBROADCASTSS alpha+72(FP), V8
-	VBROADCASTSS beta+76(FP), V9
-	KERNEL2(COMBINE_BODY)
-
 #define DIFFERENCE_BODY \
 	VSUBPS V1, V0, V0; \
 	VMULPS V8, V0, V0
-TEXT DIFFERENCE_SYM(SB), NOSPLIT, $0-76
-	ARGS2
-	VBROADCASTSS alpha+72(FP), V8
-	KERNEL2(DIFFERENCE_BODY)
-
-TEXT SILUGRAD_SYM(SB), NOSPLIT, $0-72
-	ARGS2
-	LOADCONSTANTS
-	KERNEL2(SILUGRAD(V0, V1, V2, V3, V4))
-
 // The predicates 29 (>=, ordered) and 18 (<=, ordered) are false for NaN.
-TEXT CLAMPGRAD_SYM(SB), NOSPLIT, $0-80
-	ARGS2
-	VBROADCASTSS lo+72(FP), V8
-	VBROADCASTSS hi+76(FP), V9
-	KERNEL2(KEEPINSIDE)
-
 #define DROPOUT_BODY \
 	VMULPS V9, V0, V0; \
 	KEEPGE
-TEXT DROPOUT_SYM(SB), NOSPLIT, $0-80
-	ARGS2
-	VBROADCASTSS rate+72(FP), V8
-	VBROADCASTSS alpha+76(FP), V9
-	KERNEL2(DROPOUT_BODY)
-
 // ---- Gaussian posterior: func(dst, z, y, gain, w []float32, k, noise float32) ----
 
 // q = 1/(1 + g^2 k), x = (g k y + z) q + noise sqrt(q) w
@@ -294,15 +318,6 @@ TEXT DROPOUT_SYM(SB), NOSPLIT, $0-80
 	VMULPS V9, V4, V4;        \
 	VFMADD231PS V3, V4, V0;   \
 	S(V0, at(DI))
-TEXT POSTERIOR_SYM(SB), NOSPLIT, $0-128
-	ARGS2
-	MOVQ gain_base+72(FP), R9
-	MOVQ w_base+96(FP), R10
-	VBROADCASTSS k+120(FP), V8
-	VBROADCASTSS noise+124(FP), V9
-	VMOVUPS ·vectorConstants+CONST_ONE(SB), V10
-	FLOATS(POSTERIOR_STEP(LOAD, STORE), POSTERIOR_STEP(LOADM, STOREM))
-
 // ---- AdamW: func(w, m, v, ema, g []float32, c *adamCoefficients) ----
 
 // The coefficients fill V4..V14.
@@ -549,7 +564,7 @@ TEXT SUMROWS_SYM(SB), NOSPLIT, $0-64
 	SHLQ $2, R12
 	COLUMNS(SUMROWS_FOUR, SUMROWS_ONE(LOAD, STORE, rows1), SUMROWS_ONE(LOADM, STOREM, rowsM))
 
-// func(sum, squares, pivot, x []float32, rows, stride int): sums of d and d^2, d = x - pivot
+// func(sum, squares, pivot, x []float32, rows, stride int): adds the sums of d and d^2, d = x - pivot
 #define MOMENTS_ADD(m, pivot, sum, squares) \
 	VMOVUPS m, V12;               \
 	VSUBPS pivot, V12, V12;       \
@@ -561,11 +576,14 @@ TEXT SUMROWS_SYM(SB), NOSPLIT, $0-64
 	MOMENTS_ADD(2*BYTES(R10), V10, V2, V6); \
 	MOMENTS_ADD(3*BYTES(R10), V11, V3, V7)
 #define MOMENTS_FOUR \
-	ZERO4;                          \
-	VXORPS X4, X4, X4;              \
-	VXORPS X5, X5, X5;              \
-	VXORPS X6, X6, X6;              \
-	VXORPS X7, X7, X7;              \
+	LOAD(0*BYTES(DI)(DX*4), V0);    \
+	LOAD(1*BYTES(DI)(DX*4), V1);    \
+	LOAD(2*BYTES(DI)(DX*4), V2);    \
+	LOAD(3*BYTES(DI)(DX*4), V3);    \
+	LOAD(0*BYTES(R8)(DX*4), V4);    \
+	LOAD(1*BYTES(R8)(DX*4), V5);    \
+	LOAD(2*BYTES(R8)(DX*4), V6);    \
+	LOAD(3*BYTES(R8)(DX*4), V7);    \
 	LOAD(0*BYTES(R13)(DX*4), V8);   \
 	LOAD(1*BYTES(R13)(DX*4), V9);   \
 	LOAD(2*BYTES(R13)(DX*4), V10);  \
@@ -582,8 +600,8 @@ TEXT SUMROWS_SYM(SB), NOSPLIT, $0-64
 	VADDPS V1, V0, V0;       \
 	VFMADD231PS V1, V1, V4
 #define MOMENTS_ONE(L, S, label) \
-	VXORPS X0, X0, X0;           \
-	VXORPS X4, X4, X4;           \
+	L(at(DI), V0);               \
+	L(at(R8), V4);               \
 	L(at(R13), V8);              \
 	ROWS(MOMENTS_ROW(L), label); \
 	S(V0, at(DI));               \
@@ -661,14 +679,14 @@ next:                       \
 
 // func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32): y = f((x-mean) a + b). x is in cache after the
 // statistics, so the pass waits for y: asking for it a page ahead takes a tenth off the whole op in memory.
-#define NORM_STEP(L, S, ACT) \
+#define NORM_STEP(L, S, AHEAD, ACT) \
 	L(at(SI), V0);           \
 	L(at(R8), V1);           \
 	VSUBPS V1, V0, V0;       \
 	L(at(R9), V2);           \
 	L(at(R10), V3);          \
 	VFMADD213PS V3, V2, V0;  \
-	PREFETCHT0 4096(DI)(DX*4); \
+	AHEAD;                   \
 	ACT;                     \
 	S(V0, at(DI))
 #define NORM_NEXT \
@@ -684,19 +702,15 @@ next:                       \
 	MOVQ mean_len+80(FP), CX;   \
 	MOVQ a_base+96(FP), R9;     \
 	MOVQ b_base+120(FP), R10;   \
+	MOVQ ahead+144(FP), AX;     \
 	SHLQ $2, R12;               \
-	SHLQ $2, R13
+	SHLQ $2, R13;               \
+	LEAQ (SI)(AX*4), AX
+#define NORM_ADVANCE \
+	NORM_NEXT; \
+	ADDQ R13, AX
 #define NONE
-TEXT NORM_SYM(SB), NOSPLIT, $0-144
-	NORM_ARGS
-	EACHROW(NORM_STEP(LOAD, STORE, NONE), NORM_STEP(LOADM, STOREM, NONE), NORM_NEXT)
-
 #define NORM_SILU SILU(V0, V1, V2, V3)
-TEXT NORMSILU_SYM(SB), NOSPLIT, $0-144
-	NORM_ARGS
-	LOADCONSTANTS
-	EACHROW(NORM_STEP(LOAD, STORE, NORM_SILU), NORM_STEP(LOADM, STOREM, NORM_SILU), NORM_NEXT)
-
 // NORM_DU leaves d = x - mean in V5 and du = dy f'(d a + b) in V0.
 #define NORM_DU(L, ACT) \
 	L(at(DI), V0);           \
@@ -797,16 +811,37 @@ TEXT NORMKEEPSILU_SYM(SB), NOSPLIT, $0-216
 	MOVQ r_base+192(FP), R14;   \
 	SHLQ $2, R12;               \
 	SHLQ $2, R13
-TEXT NORMDX_SYM(SB), NOSPLIT, $0-216
-	NORMDX_ARGS
-	EACHROW(NORMDX_STEP(LOAD, STORE, NORM_LINEAR), NORMDX_STEP(LOADM, STOREM, NORM_LINEAR), NORMDX_NEXT)
-
-TEXT NORMDXSILU_SYM(SB), NOSPLIT, $0-216
+TEXT NORMDXSILU_SYM(SB), NOSPLIT, $0-232
 	NORMDX_ARGS
 	LOADCONSTANTS
 	EACHROW(NORMDX_STEP(LOAD, STORE, NORM_SLOPE), NORMDX_STEP(LOADM, STOREM, NORM_SLOPE), NORMDX_NEXT)
 
-// ---- Philox: func(dst []float32, s *philoxState), len(dst) a multiple of 2*LANES ----
+// WHOLEROWS is EACHROW for whole vectors; it asks for dy and x aheadDY and aheadX floats on. Their registers are those of
+// the mask and of the number of rows, which stays in memory.
+#define WHOLEROWS(WHOLE) \
+	MOVQ aheadDY+216(FP), BX;  \
+	LEAQ (DI)(BX*4), BX;       \
+	MOVQ aheadX+224(FP), R11;  \
+	LEAQ (SI)(R11*4), R11;     \
+	SUBQ $LANES, CX;           \
+row:                          \
+	XORQ DX, DX;               \
+loop:                         \
+	WHOLE;                     \
+	PREFETCHT1 (BX)(DX*4);     \
+	PREFETCHT1 (R11)(DX*4);    \
+	ADDQ $LANES, DX;           \
+	CMPQ DX, CX;               \
+	JLE  loop;                 \
+	ADDQ R12, BX;              \
+	ADDQ R13, R11;             \
+	NORMDX_NEXT;               \
+	DECQ rows+72(FP);          \
+	JNE  row;                  \
+	VZEROUPPER;                \
+	RET
+
+// ---- Philox: func(dst []float32, s *philoxState), len(dst) a multiple of 4*LANES ----
 
 // A 64-bit lane holds one block, each counter word in the low half, so that VPMULUDQ yields both halves of the product.
 // The upper halves fill with garbage that nothing reads. A round turns (c0,c1,c2,c3) into (c0,p1,c2,p0).
@@ -818,36 +853,51 @@ TEXT NORMDXSILU_SYM(SB), NOSPLIT, $0-216
 	VPSRLQ $32, p0, c2;       \
 	XOR3KEY(key+4, c3, c2)
 
-// PHILOX leaves words 0 and 2 of each block interleaved in V0, and words 1 and 3 in V1.
+// Two vectors of blocks at a time: one waits for its own products, and the processor looks no further than a few rounds ahead.
+#define ROUND_PAIR(key) \
+	ROUND4X32(V0, V1, V2, V3, V4, V5, key);    \
+	ROUND4X32(V6, V7, V8, V9, V10, V11, key);  \
+	ROUND4X32(V0, V5, V2, V4, V3, V1, key+8);  \
+	ROUND4X32(V6, V11, V8, V10, V9, V7, key+8)
+
+// PHILOX leaves words 0 and 2 of each block interleaved in V0 and V6, and words 1 and 3 in V1 and V7.
 #define PHILOX \
 	VMOVUPS V12, V0;                          \
+	VPADDD ·vectorConstants+CONST_STEP(SB), V12, V6;  \
+	VPADDD ·vectorConstants+CONST_STEP(SB), V6, V12;  \
 	VPBROADCASTD 84(R8), V1;                  \
 	VPBROADCASTD 88(R8), V2;                  \
 	VPBROADCASTD 92(R8), V3;                  \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 0);     \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 8);     \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 16);    \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 24);    \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 32);    \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 40);    \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 48);    \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 56);    \
-	ROUND4X32(V0, V1, V2, V3, V4, V5, 64);    \
-	ROUND4X32(V0, V5, V2, V4, V3, V1, 72);    \
+	VMOVUPS V1, V7;                           \
+	VMOVUPS V2, V8;                           \
+	VMOVUPS V3, V9;                           \
+	ROUND_PAIR(0);                            \
+	ROUND_PAIR(16);                           \
+	ROUND_PAIR(32);                           \
+	ROUND_PAIR(48);                           \
+	ROUND_PAIR(64);                           \
 	VPSLLQ $32, V2, V2;                       \
 	INTERLEAVE(V2, V0);                       \
 	VPSLLQ $32, V3, V3;                       \
-	INTERLEAVE(V3, V1)
+	INTERLEAVE(V3, V1);                       \
+	VPSLLQ $32, V8, V8;                       \
+	INTERLEAVE(V8, V6);                       \
+	VPSLLQ $32, V9, V9;                       \
+	INTERLEAVE(V9, V7)
 
 // The blocks of one vector, in the order that makes VUNPCK[LH]PS of the two word pairs contiguous.
+#define PHILOX_START \
+	VPBROADCASTD 80(R8), V12;                     \
+	VPADDD ·vectorConstants+CONST_BLOCKS(SB), V12, V12; \
+	VPBROADCASTD ·vectorConstants+CONST_M0(SB), V14; \
+	VPBROADCASTD ·vectorConstants+CONST_M1(SB), V13; \
+	LOADNORMAL
+
 #define PHILOX_ARGS \
 	MOVQ dst_base+0(FP), DI;                      \
 	MOVQ dst_len+8(FP), CX;                       \
 	MOVQ s+24(FP), R8;                            \
-	VPBROADCASTD 80(R8), V12;                     \
-	VPADDD ·vectorConstants+CONST_BLOCKS(SB), V12, V12; \
-	VPBROADCASTD ·vectorConstants+CONST_M0(SB), V14; \
-	VPBROADCASTD ·vectorConstants+CONST_M1(SB), V13
+	PHILOX_START
 
 // v = (float(v>>9) + 0.5) 2^-23
 #define TOUNIFORM(v) \
@@ -856,25 +906,32 @@ TEXT NORMDXSILU_SYM(SB), NOSPLIT, $0-216
 	VADDPS C_HALF, v, v;          \
 	VMULPS C_ULP, v, v
 
+// SPREAD puts the numbers of the blocks of u and v in order, into t and p.
+#define SPREAD(u, v, t, p) \
+	VUNPCKLPS v, u, t; \
+	VUNPCKHPS v, u, p
+
 #define PHILOX_STORE \
-	VUNPCKLPS V1, V0, V2;         \
-	VUNPCKHPS V1, V0, V3;         \
+	SPREAD(V0, V1, V2, V3);       \
+	SPREAD(V6, V7, V8, V9);       \
 	VMOVUPS V2, (DI);             \
 	VMOVUPS V3, BYTES(DI);        \
-	VPADDD ·vectorConstants+CONST_STEP(SB), V12, V12; \
-	ADDQ $(2*BYTES), DI;          \
-	SUBQ $(2*LANES), CX;          \
+	VMOVUPS V8, (2*BYTES)(DI);    \
+	VMOVUPS V9, (3*BYTES)(DI);    \
+	ADDQ $(4*BYTES), DI;          \
+	SUBQ $(4*LANES), CX;          \
 	JGT  loop;                    \
 	VZEROUPPER;                   \
 	RET
 
 TEXT UNIFORMS_SYM(SB), NOSPLIT, $0-32
 	PHILOX_ARGS
-	LOADNORMAL
 loop:
 	PHILOX
 	TOUNIFORM(V0)
 	TOUNIFORM(V1)
+	TOUNIFORM(V6)
+	TOUNIFORM(V7)
 	PHILOX_STORE
 
 // h = ((c3 t + c2) t + c1) t + c0, unfused.
@@ -886,56 +943,76 @@ loop:
 	VMULPS t, h, h;  \
 	VADDPS c0, h, h
 
-// Box-Muller exactly as kernels.NormalBlock: no fused operation anywhere. The exponent is split off at sqrt(1/2) in
-// integers, which gives the m and e of kernels.NormalLog without a comparison.
+// Box-Muller exactly as kernels.NormalBlock, on the words u and v, clobbering the rest: no fused operation anywhere. The
+// exponent is split off at sqrt(1/2) in integers, which gives the m and e of kernels.NormalLog without a comparison.
+#define NORMAL_PAIR(u, v, t, p, q, r) \
+	TOUNIFORM(u); \
+	VPSUBD C_SQRTHALF, u, t; \
+	VPSRAD $23, t, t; /* e */ \
+	VPSLLD $23, t, p; \
+	VPSUBD p, u, u; /* m */ \
+	VADDPS C_NONE, u, p; /* m-1 */ \
+	VADDPS C_ONE, u, u; /* m+1 */ \
+	VDIVPS u, p, u; /* s */ \
+	VMULPS u, u, p; /* t */ \
+	HORNER(p, q, C_LOG0, C_LOG1, C_LOG2, C_LOG3); \
+	VMULPS p, q, q; \
+	VADDPS C_ONE, q, q; /* p */ \
+	VADDPS u, u, u; \
+	VMULPS q, u, u; \
+	VCVTDQ2PS t, t; \
+	VMULPS C_LN2, t, t; \
+	VADDPS t, u, u; /* ln u */ \
+	VMULPS C_NTWO, u, u; \
+	VSQRTPS u, u; /* radius */ \
+	VPSRLD $8, v, v; \
+	VPADDD C_EIGHTH, v, v; /* k */ \
+	VANDI C_QUARTERMASK, v, t; \
+	VPSUBD C_EIGHTH, t, t; \
+	VCVTDQ2PS t, t; \
+	VMULPS C_QUARTER, t, t; /* a */ \
+	VMULPS t, t, p; /* t */ \
+	HORNER(p, q, C_SIN0, C_SIN1, C_SIN2, C_SIN3); \
+	VMULPS p, q, q; \
+	VADDPS C_ONE, q, q; \
+	VMULPS q, t, q; /* sin a */ \
+	HORNER(p, r, C_COS0, C_COS1, C_COS2, C_COS3); \
+	VMULPS p, r, r; \
+	VADDPS C_ONE, r, r; /* cos a */ \
+	VPSLLD $9, v, t; /* odd quadrants swap sin and cos */ \
+	SWAP(t, q, r, p); /* p = sin, r = cos */ \
+	VPSLLD $8, v, t; \
+	VANDI C_SIGN, t, t; \
+	VXORI t, p, p; /* sin < 0 in quadrants 2, 3 */ \
+	VPADDD C_QUARTERTURN, v, v; \
+	VPSLLD $8, v, v; \
+	VANDI C_SIGN, v, v; \
+	VXORI v, r, r; /* cos < 0 in quadrants 1, 2 */ \
+	VMULPS p, u, v; \
+	VMULPS r, u, u
+
 TEXT NORMALS_SYM(SB), NOSPLIT, $0-32
 	PHILOX_ARGS
-	LOADNORMAL
 loop:
 	PHILOX
-	TOUNIFORM(V0)
-	VPSUBD C_SQRTHALF, V0, V2
-	VPSRAD $23, V2, V2             // e
-	VPSLLD $23, V2, V3
-	VPSUBD V3, V0, V0              // m
-	VADDPS C_NONE, V0, V3          // m-1
-	VADDPS C_ONE, V0, V0           // m+1
-	VDIVPS V0, V3, V0              // s
-	VMULPS V0, V0, V3              // t
-	HORNER(V3, V4, C_LOG0, C_LOG1, C_LOG2, C_LOG3)
-	VMULPS V3, V4, V4
-	VADDPS C_ONE, V4, V4           // p
-	VADDPS V0, V0, V0
-	VMULPS V4, V0, V0
-	VCVTDQ2PS V2, V2
-	VMULPS C_LN2, V2, V2
-	VADDPS V2, V0, V0              // ln u
-	VMULPS C_NTWO, V0, V0
-	VSQRTPS V0, V0                 // radius
-
-	VPSRLD $8, V1, V1
-	VPADDD C_EIGHTH, V1, V1        // k
-	VANDI C_QUARTERMASK, V1, V2
-	VPSUBD C_EIGHTH, V2, V2
-	VCVTDQ2PS V2, V2
-	VMULPS C_QUARTER, V2, V2       // a
-	VMULPS V2, V2, V3              // t
-	HORNER(V3, V4, C_SIN0, C_SIN1, C_SIN2, C_SIN3)
-	VMULPS V3, V4, V4
-	VADDPS C_ONE, V4, V4
-	VMULPS V4, V2, V4              // sin a
-	HORNER(V3, V5, C_COS0, C_COS1, C_COS2, C_COS3)
-	VMULPS V3, V5, V5
-	VADDPS C_ONE, V5, V5           // cos a
-	VPSLLD $9, V1, V2              // odd quadrants swap sin and cos
-	SWAP(V2, V4, V5, V3)           // V3 = sin, V5 = cos
-	VPSLLD $8, V1, V2
-	VANDI C_SIGN, V2, V2
-	VXORI V2, V3, V3               // sin < 0 in quadrants 2, 3
-	VPADDD C_QUARTERTURN, V1, V1
-	VPSLLD $8, V1, V1
-	VANDI C_SIGN, V1, V1
-	VXORI V1, V5, V5               // cos < 0 in quadrants 1, 2
-	VMULPS V3, V0, V1
-	VMULPS V5, V0, V0
+	NORMAL_PAIR(V0, V1, V2, V3, V4, V5)
+	NORMAL_PAIR(V6, V7, V8, V9, V10, V11)
 	PHILOX_STORE
+
+// One vector of x A + d B + e C + w Noise, c = (A, B, C, Noise) at R11; d and e may be absent.
+#define UPDATE_VECTOR(off, w, S, noD, noE) \
+	VBROADCASTSS 0(R11), V4;                 \
+	VMULPS off(SI)(DX*4), V4, V4;            \
+	TESTQ R9, R9;                            \
+	JEQ  noD;                                \
+	VBROADCASTSS 4(R11), V5;                 \
+	VFMADD231PS off(R9)(DX*4), V5, V4;       \
+noD:                                        \
+	TESTQ R10, R10;                          \
+	JEQ  noE;                                \
+	VBROADCASTSS 8(R11), V5;                 \
+	VFMADD231PS off(R10)(DX*4), V5, V4;      \
+noE:                                        \
+	VBROADCASTSS 12(R11), V5;                \
+	VFMADD231PS w, V5, V4;                   \
+	S(V4, off(DI)(DX*4))

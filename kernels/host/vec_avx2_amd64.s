@@ -22,9 +22,12 @@
 #define V14 Y14
 #define V15 Y15
 #define SILU_SYM ·siluAVX2
-#define EXPMINUS_SYM ·expMinusAVX2
+#define WEIGH_SYM ·weighAVX2
+#define DSCORES_SYM ·dscoresAVX2
 #define MAXIMUM_SYM ·maximumAVX2
 #define SCALE_SYM ·scaleAVX2
+#define TRIPLE_SYM ·tripleAVX2
+#define STREAM_SYM ·streamAVX2
 #define CLAMP_SYM ·clampAVX2
 #define ADD_SYM ·addAVX2
 #define MUL_SYM ·mulAVX2
@@ -52,6 +55,7 @@
 #define NORMDXSILU_SYM ·normDxSiLUAVX2
 #define UNIFORMS_SYM ·uniformsAVX2
 #define NORMALS_SYM ·normalsAVX2
+#define UPDATE_SYM ·updateAVX2
 
 #define SETMASK(n, t) \
 	LEAQ ·tailMask+32(SB), t; \
@@ -65,19 +69,30 @@
 #define VXORI VPXOR
 #define VANDI VPAND
 
+// v clamped from below to w, and from above to t. NaN stays: MAXPS returns its last source when either is NaN.
+#define CLAMPLOW(v, limit, w, t) \
+	VMOVUPS limit, t; \
+	VMAXPS v, t, w
+#define CLAMPHIGH(v, limit, t) \
+	VMOVUPS limit, t; \
+	VMINPS v, t, t
+
+#define KEEPMASK(v) VANDPS Y15, v, v
+
 #define ROUND(n) VROUNDPS $8, n, n
 
-// t = p 2^n in two factors, so that overflow and underflow are those of the product.
+// t = p 2^n, for normal results.
 #define SCALE2(p, n, t) \
-	VCVTPS2DQ n, n;      \
-	VPSRAD $1, n, t;     \
-	VPSUBD t, n, n;      \
-	VPSLLD $23, t, t;    \
-	VPADDD C_ONE, t, t;  \
-	VMULPS t, p, p;      \
-	VPSLLD $23, n, n;    \
-	VPADDD C_ONE, n, n;  \
-	VMULPS n, p, t
+	VCVTPS2DQ n, n;   \
+	VPSLLD $23, n, n; \
+	VPADDD n, p, t
+
+// SCALE2 cannot give infinity: the result is cleared where x <= -87. The predicate 6 is true for NaN.
+#define C_SILULOW C_EXPLOW
+#define SILUEND(x, t, u) \
+	VCMPPS $6, C_EXPLOW, x, u; \
+	VDIVPS t, x, x;            \
+	VANDPS u, x, x
 
 #define KEEPINSIDE \
 	VCMPPS $29, V8, V1, V2; \
@@ -120,23 +135,22 @@
 	VBLENDVPS m, c, s, v; \
 	VBLENDVPS m, s, c, c
 #define CONST_BLOCKS CONST_BLOCKS4
+#define CONST_THIRDS CONST_THIRDS8
 #define CONST_STEP CONST_STEP4
 
 #define LOADCONSTANTS
 #define LOADNORMAL
 #define C_ONE ·vectorConstants+CONST_ONE(SB)
-#define C_LOG2E ·vectorConstants+CONST_LOG2E(SB)
-#define C_LN2HI ·vectorConstants+CONST_LN2HI(SB)
-#define C_LN2LO ·vectorConstants+CONST_LN2LO(SB)
 #define C_EXP2 ·vectorConstants+CONST_EXP2(SB)
 #define C_EXP3 ·vectorConstants+CONST_EXP3(SB)
 #define C_EXP4 ·vectorConstants+CONST_EXP4(SB)
 #define C_EXP5 ·vectorConstants+CONST_EXP5(SB)
 #define C_EXP6 ·vectorConstants+CONST_EXP6(SB)
+#define C_NLOG2E ·vectorConstants+CONST_NLOG2E(SB)
+#define C_EXPLN2 ·vectorConstants+CONST_EXPLN2(SB)
+#define C_EXPHIGH ·vectorConstants+CONST_EXPHIGH(SB)
 #define C_SIGN ·vectorConstants+CONST_SIGN(SB)
 #define C_EXPLOW ·vectorConstants+CONST_EXPLOW(SB)
-#define C_SILULOW ·vectorConstants+CONST_SILULOW(SB)
-#define C_SLOPEHIGH ·vectorConstants+CONST_SLOPEHIGH(SB)
 #define C_HALF ·vectorConstants+CONST_HALF(SB)
 #define C_ULP ·vectorConstants+CONST_ULP(SB)
 #define C_SQRTHALF ·vectorConstants+CONST_SQRTHALF(SB)
@@ -161,3 +175,49 @@
 #define C_QUARTERTURN ·vectorConstants+CONST_QUARTERTURN(SB)
 
 #include "vec_amd64.h"
+
+#define PUT(v, m) VMOVUPS v, m
+#define NORM_AHEAD PREFETCHT0 4096(DI)(DX*4)
+#define NORMDX_ROWS EACHROW(NORMDX_STEP(LOAD, PUT, NORM_LINEAR), NORMDX_STEP(LOADM, STOREM, NORM_LINEAR), NORMDX_NEXT)
+#include "vec_maps_amd64.h"
+
+// The same, writing past the caches.
+#undef PUT
+#define PUT(v, m) VMOVNTPS v, m
+#undef NORM_AHEAD
+#define NORM_AHEAD PREFETCHT1 (AX)(DX*4)
+#undef NORMDX_ROWS
+#define NORMDX_ROWS WHOLEROWS(NORMDX_STEP(LOAD, PUT, NORM_LINEAR))
+#undef SILU_SYM
+#define SILU_SYM ·siluPastAVX2
+#undef SCALE_SYM
+#define SCALE_SYM ·scalePastAVX2
+#undef CLAMP_SYM
+#define CLAMP_SYM ·clampPastAVX2
+#undef ADD_SYM
+#define ADD_SYM ·addPastAVX2
+#undef MUL_SYM
+#define MUL_SYM ·mulPastAVX2
+#undef ADDSCALED_SYM
+#define ADDSCALED_SYM ·addScaledPastAVX2
+#undef COMBINE_SYM
+#define COMBINE_SYM ·combinePastAVX2
+#undef DIFFERENCE_SYM
+#define DIFFERENCE_SYM ·differencePastAVX2
+#undef SILUGRAD_SYM
+#define SILUGRAD_SYM ·siluGradPastAVX2
+#undef CLAMPGRAD_SYM
+#define CLAMPGRAD_SYM ·clampGradPastAVX2
+#undef DROPOUT_SYM
+#define DROPOUT_SYM ·dropoutPastAVX2
+#undef UPDATE_SYM
+#define UPDATE_SYM ·updatePastAVX2
+#undef POSTERIOR_SYM
+#define POSTERIOR_SYM ·posteriorPastAVX2
+#undef NORM_SYM
+#define NORM_SYM ·normPastAVX2
+#undef NORMSILU_SYM
+#define NORMSILU_SYM ·normSiLUPastAVX2
+#undef NORMDX_SYM
+#define NORMDX_SYM ·normDxPastAVX2
+#include "vec_maps_amd64.h"

@@ -22,9 +22,12 @@
 #define V14 Z14
 #define V15 Z15
 #define SILU_SYM ·siluAVX512
-#define EXPMINUS_SYM ·expMinusAVX512
+#define WEIGH_SYM ·weighAVX512
+#define DSCORES_SYM ·dscoresAVX512
 #define MAXIMUM_SYM ·maximumAVX512
 #define SCALE_SYM ·scaleAVX512
+#define TRIPLE_SYM ·tripleAVX512
+#define STREAM_SYM ·streamAVX512
 #define CLAMP_SYM ·clampAVX512
 #define ADD_SYM ·addAVX512
 #define MUL_SYM ·mulAVX512
@@ -52,6 +55,7 @@
 #define NORMDXSILU_SYM ·normDxSiLUAVX512
 #define UNIFORMS_SYM ·uniformsAVX512
 #define NORMALS_SYM ·normalsAVX512
+#define UPDATE_SYM ·updateAVX512
 
 #define SETMASK(n, t) \
 	MOVL $0xffff, t; \
@@ -63,8 +67,17 @@
 #define VXORI VPXORD
 #define VANDI VPANDD
 
+// v clamped from below to w, and from above to t. NaN stays: MAXPS returns its last source when either is NaN.
+#define CLAMPLOW(v, limit, w, t) VMAXPS v, limit, w
+#define CLAMPHIGH(v, limit, t) VMINPS v, limit, t
+
+#define KEEPMASK(v) VMOVAPS.Z v, K1, v
+
 #define ROUND(n) VRNDSCALEPS $8, n, n
 #define SCALE2(p, n, t) VSCALEFPS n, p, t
+
+// From -89 down the exponential is infinite. A reciprocal estimate with a correction in place of the division costs more.
+#define SILUEND(x, t, u) VDIVPS t, x, x
 
 #define KEEPINSIDE \
 	VCMPPS $29, V8, V1, K2;     \
@@ -110,35 +123,32 @@
 	VBLENDMPS c, s, K3, v;   \
 	VMOVAPS s, K3, c
 #define CONST_BLOCKS CONST_BLOCKS8
+#define CONST_THIRDS CONST_THIRDS16
 #define CONST_STEP CONST_STEP8
 
 #define C_ONE Z16
-#define C_LOG2E Z17
-#define C_LN2HI Z18
-#define C_LN2LO Z19
-#define C_EXP2 Z20
-#define C_EXP3 Z21
-#define C_EXP4 Z22
-#define C_EXP5 Z23
-#define C_EXP6 Z24
-#define C_SIGN Z25
-#define C_EXPLOW Z26
-#define C_SILULOW Z27
-#define C_SLOPEHIGH Z28
+#define C_NLOG2E Z17
+#define C_EXPLN2 Z18
+#define C_EXP2 Z19
+#define C_EXP3 Z20
+#define C_EXP4 Z21
+#define C_EXP5 Z22
+#define C_EXP6 Z23
+#define C_EXPLOW Z24
+#define C_EXPHIGH Z25
+#define C_SILULOW Z26
 #define LOADCONSTANTS \
 	VMOVUPS ·vectorConstants+CONST_ONE(SB), C_ONE; \
-	VMOVUPS ·vectorConstants+CONST_LOG2E(SB), C_LOG2E; \
-	VMOVUPS ·vectorConstants+CONST_LN2HI(SB), C_LN2HI; \
-	VMOVUPS ·vectorConstants+CONST_LN2LO(SB), C_LN2LO; \
+	VMOVUPS ·vectorConstants+CONST_NLOG2E(SB), C_NLOG2E; \
+	VMOVUPS ·vectorConstants+CONST_EXPLN2(SB), C_EXPLN2; \
 	VMOVUPS ·vectorConstants+CONST_EXP2(SB), C_EXP2; \
 	VMOVUPS ·vectorConstants+CONST_EXP3(SB), C_EXP3; \
 	VMOVUPS ·vectorConstants+CONST_EXP4(SB), C_EXP4; \
 	VMOVUPS ·vectorConstants+CONST_EXP5(SB), C_EXP5; \
 	VMOVUPS ·vectorConstants+CONST_EXP6(SB), C_EXP6; \
-	VMOVUPS ·vectorConstants+CONST_SIGN(SB), C_SIGN; \
 	VMOVUPS ·vectorConstants+CONST_EXPLOW(SB), C_EXPLOW; \
-	VMOVUPS ·vectorConstants+CONST_SILULOW(SB), C_SILULOW; \
-	VMOVUPS ·vectorConstants+CONST_SLOPEHIGH(SB), C_SLOPEHIGH
+	VMOVUPS ·vectorConstants+CONST_EXPHIGH(SB), C_EXPHIGH; \
+	VMOVUPS ·vectorConstants+CONST_SILULOW(SB), C_SILULOW
 
 // The generators of random numbers need other constants; those used once per block stay in memory.
 #define C_HALF Z17
@@ -161,7 +171,8 @@
 #define C_COS0 Z29
 #define C_COS1 Z30
 #define C_COS2 Z31
-#define C_COS3 Z6
+#define C_COS3 ·vectorConstants+CONST_COS3(SB)
+#define C_SIGN Z25
 #define C_QUARTERTURN ·vectorConstants+CONST_QUARTERTURN(SB)
 #define LOADNORMAL \
 	VMOVUPS ·vectorConstants+CONST_ONE(SB), C_ONE; \
@@ -180,8 +191,53 @@
 	VMOVUPS ·vectorConstants+CONST_COS0(SB), C_COS0; \
 	VMOVUPS ·vectorConstants+CONST_COS1(SB), C_COS1; \
 	VMOVUPS ·vectorConstants+CONST_COS2(SB), C_COS2; \
-	VMOVUPS ·vectorConstants+CONST_COS3(SB), C_COS3; \
 	MOVL $0xaaaa, AX; \
 	KMOVW AX, K2
 
 #include "vec_amd64.h"
+
+#define PUT(v, m) VMOVUPS v, m
+#define NORM_AHEAD PREFETCHT0 4096(DI)(DX*4)
+#define NORMDX_ROWS EACHROW(NORMDX_STEP(LOAD, PUT, NORM_LINEAR), NORMDX_STEP(LOADM, STOREM, NORM_LINEAR), NORMDX_NEXT)
+#include "vec_maps_amd64.h"
+
+// The same, writing past the caches.
+#undef PUT
+#define PUT(v, m) VMOVNTPS v, m
+#undef NORM_AHEAD
+#define NORM_AHEAD PREFETCHT1 (AX)(DX*4)
+#undef NORMDX_ROWS
+#define NORMDX_ROWS WHOLEROWS(NORMDX_STEP(LOAD, PUT, NORM_LINEAR))
+#undef SILU_SYM
+#define SILU_SYM ·siluPastAVX512
+#undef SCALE_SYM
+#define SCALE_SYM ·scalePastAVX512
+#undef CLAMP_SYM
+#define CLAMP_SYM ·clampPastAVX512
+#undef ADD_SYM
+#define ADD_SYM ·addPastAVX512
+#undef MUL_SYM
+#define MUL_SYM ·mulPastAVX512
+#undef ADDSCALED_SYM
+#define ADDSCALED_SYM ·addScaledPastAVX512
+#undef COMBINE_SYM
+#define COMBINE_SYM ·combinePastAVX512
+#undef DIFFERENCE_SYM
+#define DIFFERENCE_SYM ·differencePastAVX512
+#undef SILUGRAD_SYM
+#define SILUGRAD_SYM ·siluGradPastAVX512
+#undef CLAMPGRAD_SYM
+#define CLAMPGRAD_SYM ·clampGradPastAVX512
+#undef DROPOUT_SYM
+#define DROPOUT_SYM ·dropoutPastAVX512
+#undef UPDATE_SYM
+#define UPDATE_SYM ·updatePastAVX512
+#undef POSTERIOR_SYM
+#define POSTERIOR_SYM ·posteriorPastAVX512
+#undef NORM_SYM
+#define NORM_SYM ·normPastAVX512
+#undef NORMSILU_SYM
+#define NORMSILU_SYM ·normSiLUPastAVX512
+#undef NORMDX_SYM
+#define NORMDX_SYM ·normDxPastAVX512
+#include "vec_maps_amd64.h"

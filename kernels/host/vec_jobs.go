@@ -1,9 +1,16 @@
 package host
 
+import (
+	"unsafe"
+
+	"emdiff/kernels"
+)
+
 // vectorJobs holds one reusable job per op, so that ops allocate nothing after the first call.
 type vectorJobs struct {
-	spaces   []workspace
-	partials []float64
+	lastLevel int // see storing
+	spaces    []workspace
+	partials  []float64
 
 	images    imageMap
 	unary     unary
@@ -45,6 +52,7 @@ type workspace struct {
 	sum, noise, gain [strip]float32
 	run              [philoxRun]float32
 	philox           philoxState
+	update           updateCoefficients
 }
 
 // workspaces returns the scratch of all workers.
@@ -105,6 +113,33 @@ func (j *imageMap) part(worker, i int) {
 		j.mapper.strip(w, sum, image, lo, hi)
 		j.set.level.vector.add(dst, dst, sum)
 	}
+}
+
+// lastLevel is the size of the last cache, in bytes, that an op must exceed to write past it.
+const lastLevel = 32 << 20
+
+// storing returns the kernels for an op that moves so many floats in all and writes rows of the given length to dst: those
+// that write past the caches where nothing of dst would be left in them for its reader. That saves reading dst before it is
+// overwritten, a third of a copy's traffic. A destination that is also a source has been read anyway.
+func (s *Set) storing(dst []float32, accumulate bool, row, floats int, sources ...[]float32) *vectorKernels {
+	v := &s.level.vector
+	if v.past == nil || accumulate || 4*floats <= s.lastLevel || row%(kernels.SliceAlign/4) != 0 || uintptr(at(dst, 0))%kernels.SliceAlign != 0 {
+		return v
+	}
+	for _, x := range sources {
+		if unsafe.SliceData(x) == unsafe.SliceData(dst) {
+			return v
+		}
+	}
+	return v.past
+}
+
+// copies returns the kernel that copies.
+func (v *vectorKernels) copies() func(dst, src []float32) {
+	if v.stream != nil {
+		return v.stream
+	}
+	return copyRow
 }
 
 // partial returns n cleared sums, one per part of a reduction.

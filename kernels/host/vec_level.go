@@ -6,10 +6,17 @@ import "emdiff/kernels"
 // length, unless a comment says otherwise. Elementwise kernels give a value the same bits wherever it lies in a slice;
 // reductions add in an order that depends on the length alone.
 type vectorKernels struct {
+	// past holds those kernels that have a twin writing past the caches, and stream, which copies that way; the destinations
+	// lie on a cache line and rows are multiples of 16 long. Nil where a level has none. See storing.
+	past   *vectorKernels
+	stream func(dst, src []float32)
+
 	silu       func(dst, src []float32)                                 // src sigmoid(src)
-	expMinus   func(dst, src []float32, shift float32)                  // exp(src - shift), src <= shift; at least exp(-87)
+	weigh      func(x []float32, scale, shift float32) float32          // x = exp(scale x - shift), at least exp(-87), and their sum
+	dscores    func(dst, w []float32, rowSum, scale float32)            // scale w (dst - rowSum)
 	maximum    func(x []float32) float32                                // largest value; x is not empty
 	scale      func(dst, src []float32, alpha float32)                  // alpha src
+	triple     func(dst, src []float32)                                 // dst[3i], dst[3i+1], dst[3i+2] = src[i]; len(dst) a multiple of 3 tripleRun
 	clamp      func(dst, src []float32, lo, hi float32)                 // NaN stays NaN
 	add        func(dst, a, b []float32)                                // a + b
 	mul        func(dst, a, b []float32)                                // a b
@@ -27,21 +34,28 @@ type vectorKernels struct {
 	sum        func(x []float32) float32                                // sum of x
 	squares    func(x []float32) float64                                // sum of x^2, in float64
 	sumRows    func(dst, x []float32, rows, stride int)                 // dst[c] = sum over r of x[r stride + c]
-	moments    func(sum, squares, pivot, x []float32, rows, stride int) // the sums over rows of d and d^2, d = x - pivot[c]
+	moments    func(sum, squares, pivot, x []float32, rows, stride int) // adds the sums over rows of d and d^2, d = x - pivot[c]
 
-	// Rows of len(mean) channels, with f the identity or SiLU:
+	// Rows of len(mean) channels, with f the identity or SiLU; ahead is the distance in floats from x (or dy) to what is
+	// read after the image, which the kernels that write past the caches ask for:
 	//	norm      y = f(d a + b),  d = x - mean
 	//	normSums  s1 += du, s2 += du d,  du = dy f'(d a + b)
 	//	normKeep  normSums, and stores du at the stride of x
 	//	normDx    dx = a du + q d + r at the stride of x; dx may be dy
-	norm, normSiLU         func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32)
+	norm, normSiLU         func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, ahead int)
 	normSums, normSumsSiLU func(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
 	normKeepSiLU           func(s1, s2, du, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32)
-	normDx, normDxSiLU     func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32)
+	normDx, normDxSiLU     func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, aheadDY, aheadX int)
 
 	// The numbers of consecutive Philox blocks; len(dst) is a positive multiple of philoxRun.
 	uniforms, normals func(dst []float32, s *philoxState)
+
+	// A src + B d + C e + Noise w with the normals w of consecutive blocks; d and e may be nil.
+	update func(dst, src, d, e []float32, c *updateCoefficients, s *philoxState)
 }
+
+// updateCoefficients are the factors of kernels.Update, in the order the assembly reads them.
+type updateCoefficients struct{ A, B, C, Noise float32 }
 
 // adamCoefficients are the factors of kernels.AdamW, in the order the assembly reads them:
 //
@@ -51,8 +65,11 @@ type adamCoefficients struct {
 	Clip, Beta1, Rest1, Beta2, Rest2, Unbias2, Eps, Decay, Step, EMA, RestEMA float32
 }
 
+// tripleRun is the number of values that triple takes at a time.
+const tripleRun = 16
+
 // philoxRun is the number of values the generators produce at a time, at every level.
-const philoxRun = 32
+const philoxRun = 64
 
 // philoxState is the position of a run of blocks: the round keys and the counter, in the order the assembly reads them.
 type philoxState struct {

@@ -9,12 +9,14 @@ import (
 
 // portableVector is the first rung of every kernel: plain loops, four accumulators where a sum would wait for itself.
 var portableVector = vectorKernels{
-	silu: func(dst, src []float32) { apply(dst, src, silu) },
-	expMinus: func(dst, src []float32, shift float32) {
-		apply(dst, src, func(x float32) float32 { return expNeg(shift - x) })
+	silu:  func(dst, src []float32) { apply(dst, src, silu) },
+	weigh: weighGo,
+	dscores: func(dst, w []float32, rowSum, scale float32) {
+		apply2(dst, w, dst, func(w, v float32) float32 { return scale * (w * (v - rowSum)) })
 	},
 	maximum:    func(x []float32) float32 { return slices.Max(x) },
 	scale:      func(dst, src []float32, alpha float32) { apply(dst, src, func(x float32) float32 { return alpha * x }) },
+	triple:     tripleGo,
 	clamp:      clampGo,
 	add:        func(dst, a, b []float32) { apply2(dst, a, b, func(x, y float32) float32 { return x + y }) },
 	mul:        func(dst, a, b []float32) { apply2(dst, a, b, func(x, y float32) float32 { return x * y }) },
@@ -33,10 +35,10 @@ var portableVector = vectorKernels{
 	squares:    squaresGo,
 	sumRows:    sumRowsGo,
 	moments:    momentsGo,
-	norm: func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32) {
+	norm: func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, _ int) {
 		normGo(y, x, rows, yStride, xStride, mean, a, b, identity)
 	},
-	normSiLU: func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32) {
+	normSiLU: func(y, x []float32, rows, yStride, xStride int, mean, a, b []float32, _ int) {
 		normGo(y, x, rows, yStride, xStride, mean, a, b, silu)
 	},
 	normSums: func(s1, s2, dy, x []float32, rows, dyStride, xStride int, mean, a, b []float32) {
@@ -54,14 +56,15 @@ var portableVector = vectorKernels{
 		}
 		normSumsGo(s1, s2, du, x, rows, xStride, xStride, mean, a, b, one)
 	},
-	normDx: func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32) {
+	normDx: func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, _, _ int) {
 		normDxGo(dx, dy, x, rows, dyStride, xStride, mean, a, b, q, r, one)
 	},
-	normDxSiLU: func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32) {
+	normDxSiLU: func(dx, dy, x []float32, rows, dyStride, xStride int, mean, a, b, q, r []float32, _, _ int) {
 		normDxGo(dx, dy, x, rows, dyStride, xStride, mean, a, b, q, r, siluSlope)
 	},
 	uniforms: func(dst []float32, s *philoxState) { blocksGo(dst, s, kernels.UniformBlock) },
 	normals:  func(dst []float32, s *philoxState) { blocksGo(dst, s, kernels.NormalBlock) },
+	update:   updateGo,
 }
 
 func apply(dst, src []float32, f func(float32) float32) {
@@ -116,6 +119,38 @@ func siluSlope(x float32) float32 {
 	e := expNeg(x)
 	s := 1 / (1 + e)
 	return s * (1 + x*(e*s))
+}
+
+func weighGo(x []float32, scale, shift float32) float32 {
+	return lanes4(len(x), func(i int) float32 {
+		x[i] = expNeg(shift - scale*x[i])
+		return x[i]
+	})
+}
+
+func updateGo(dst, src, d, e []float32, c *updateCoefficients, s *philoxState) {
+	var w [4]float32
+	state := *s
+	for i := range dst {
+		if i%4 == 0 {
+			state.block = s.block + uint32(i/4)
+			blocksGo(w[:], &state, kernels.NormalBlock)
+		}
+		v := c.A * src[i]
+		if d != nil {
+			v += c.B * d[i]
+		}
+		if e != nil {
+			v += c.C * e[i]
+		}
+		dst[i] = v + c.Noise*w[i%4]
+	}
+}
+
+func tripleGo(dst, src []float32) {
+	for i := range len(dst) / 3 {
+		dst[3*i], dst[3*i+1], dst[3*i+2] = src[i], src[i], src[i]
+	}
 }
 
 func clampGo(dst, src []float32, lo, hi float32) {
@@ -235,8 +270,6 @@ func sumRowsGo(dst, x []float32, rows, stride int) {
 }
 
 func momentsGo(sum, squares, pivot, x []float32, rows, stride int) {
-	clear(sum)
-	clear(squares)
 	for r := range rows {
 		for c, v := range x[r*stride:][:len(sum)] {
 			d := v - pivot[c]

@@ -14,14 +14,19 @@ import (
 	"emdiff/kernels/kerneltest"
 )
 
-// eachVectorLevel runs f with the row kernels of every level; see eachLevel.
-func eachVectorLevel(t *testing.T, f func(t *testing.T, v vectorKernels)) {
+// forLevels runs f with the kernels of every level; see eachLevel.
+func forLevels(t *testing.T, f func(t *testing.T, l level)) {
 	for _, l := range levels() {
 		t.Run(l.name, func(t *testing.T) {
 			kerneltest.Required(t, l.name, l.missing())
-			f(t, l.vector)
+			f(t, l)
 		})
 	}
+}
+
+// eachVectorLevel runs f with the row kernels of every level.
+func eachVectorLevel(t *testing.T, f func(t *testing.T, v vectorKernels)) {
+	forLevels(t, func(t *testing.T, l level) { f(t, l.vector) })
 }
 
 // testLengths cross every boundary of whole vectors, blocks of four vectors and masked rests.
@@ -94,19 +99,31 @@ func TestSoftmaxKernelsMatchTheirFormulas(t *testing.T) {
 				top := v.maximum(x)
 				assert.Equal(t, slices.Max(x), top)
 				y := make([]float32, n+1)
-				v.expMinus(y[:n], x, top)
+				copy(y, x)
+				got, sum := float64(v.weigh(y[:n], 0.75, 0.75*top)), 0.0
 				for i := range x {
-					want := math.Exp(float64(x[i] - top))
-					within(t, want, float64(y[i]), want, 6, "exp of ", x[i]-top)
+					exponent := 0.75*float64(x[i]) - 0.75*float64(top) // both are rounded before exp sees them
+					want := math.Exp(exponent)
+					within(t, want, float64(y[i]), want, 6-exponent-0.75*float64(x[i]), "exp of ", exponent)
+					sum += want
+				}
+				within(t, sum, got, sum, 12, "sum of ", n)
+				assert.Zero(t, y[n])
+				w := randoms(2, n)
+				copy(y, x)
+				v.dscores(y[:n], w, 0.5, 0.25)
+				for i := range x {
+					want := 0.25 * float64(w[i]) * (float64(x[i]) - 0.5)
+					within(t, want, float64(y[i]), math.Abs(want), 3, "cotangent of score ", i)
 				}
 				assert.Zero(t, y[n])
 			}
 		}
-		x, y := []float32{-1e30, float32(math.Inf(-1)), 0}, make([]float32, 3)
-		v.expMinus(y, x, 0)
-		assert.Less(t, y[0], float32(2e-38))
-		assert.Less(t, y[1], float32(2e-38))
-		assert.Equal(t, float32(1), y[2])
+		x := []float32{-1e30, float32(math.Inf(-1)), 0}
+		assert.Equal(t, float32(1), v.weigh(x, 1, 0))
+		assert.Less(t, x[0], float32(2e-38))
+		assert.Less(t, x[1], float32(2e-38))
+		assert.Equal(t, float32(1), x[2])
 	})
 }
 
@@ -214,8 +231,8 @@ func TestRowKernelsAgreeWithPortable(t *testing.T) {
 			}
 			both("sumRows", c, func(v vectorKernels, out []float32) { v.sumRows(out, x, rows, xs) })
 			both("moments", 2*c, func(v vectorKernels, out []float32) { v.moments(out[:c], out[c:], mean, x, rows, xs) })
-			both("norm", rows*ys, func(v vectorKernels, out []float32) { v.norm(out, x, rows, ys, xs, mean, a, b) })
-			both("normSiLU", rows*ys, func(v vectorKernels, out []float32) { v.normSiLU(out, x, rows, ys, xs, mean, a, b) })
+			both("norm", rows*ys, func(v vectorKernels, out []float32) { v.norm(out, x, rows, ys, xs, mean, a, b, 0) })
+			both("normSiLU", rows*ys, func(v vectorKernels, out []float32) { v.normSiLU(out, x, rows, ys, xs, mean, a, b, 0) })
 			both("normSums", 2*c, func(v vectorKernels, out []float32) { v.normSums(out[:c], out[c:], dy, x, rows, ys, xs, mean, a, b) })
 			both("normSumsSiLU", 2*c, func(v vectorKernels, out []float32) {
 				v.normSumsSiLU(out[:c], out[c:], dy, x, rows, ys, xs, mean, a, b)
@@ -223,9 +240,9 @@ func TestRowKernelsAgreeWithPortable(t *testing.T) {
 			both("normKeepSiLU", 2*c+rows*xs, func(v vectorKernels, out []float32) {
 				v.normKeepSiLU(out[:c], out[c:2*c], out[2*c:], dy, x, rows, ys, xs, mean, a, b)
 			})
-			both("normDx", rows*xs, func(v vectorKernels, out []float32) { v.normDx(out, dy, x, rows, ys, xs, mean, a, b, q, r) })
+			both("normDx", rows*xs, func(v vectorKernels, out []float32) { v.normDx(out, dy, x, rows, ys, xs, mean, a, b, q, r, 0, 0) })
 			both("normDxSiLU", rows*xs, func(v vectorKernels, out []float32) {
-				v.normDxSiLU(out, dy, x, rows, ys, xs, mean, a, b, q, r)
+				v.normDxSiLU(out, dy, x, rows, ys, xs, mean, a, b, q, r, 0, 0)
 			})
 			both("fir", c, func(v vectorKernels, out []float32) { v.fir(out, x[:c+2*2], []float32{0.2, 0.5, 0.3}, 2) })
 			both("adam", 4*c, func(v vectorKernels, out []float32) {

@@ -35,6 +35,11 @@ func (s *Set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	j.padTop, j.padLeft, j.kh, j.kw, j.step = p.PadTop, p.PadLeft, p.KH, p.KW, p.Stride
 	j.outH, j.outW = p.OutH(), p.OutW()
 	j.dy, j.cols, j.dyPix = f32(dy), p.Cout, or(p.YStride, p.Cout)
+	if winogradFits(j.kh, j.kw, j.step, j.depth, j.cols) {
+		s.winogradGrad.run(j, f32(dw), p.Accumulate)
+		j.x, j.dy = nil, nil
+		return
+	}
 	if j.pointwise() {
 		j.flatten()
 	}
@@ -75,7 +80,7 @@ func (j *weightGrad) addBlock(w *matrixWorker, dw []float32, data unsafe.Pointer
 	dy := w.packed.floats(p.n * width)
 	pixel := (p.image0*j.outH + p.row0) * j.outW
 	src := matrix{data: j.dy, depth: p.n, cols: j.cols, kStride: j.dyPix, jStride: 1, scale: 1}
-	packPanel(dy, &src, pixel*j.dyPix, col, width)
+	packPanel(m, dy, &src, pixel*j.dyPix, col, width)
 
 	args := &w.outer
 	args.cStride, args.offsets, args.b, args.count = 4*width, &j.offsets[0], at(dy, 0), p.n

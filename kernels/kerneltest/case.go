@@ -68,8 +68,24 @@ type Gather struct {
 	Rows int
 }
 
-// Cost is the cost of the call.
-func (c Case) Cost() kernels.Cost { return c.Params.(params).Cost() }
+// Cost is the least that the call takes: the FLOPs of its parameters, those of a gradient where they count them apart, and every argument
+// that is there moved once, twice where it is added to.
+func (c Case) Cost() kernels.Cost {
+	cost := c.Params.(params).Cost()
+	o := table[c.Op]
+	if g, ok := c.Params.(interface{ GradCost() kernels.Cost }); ok && o.gradient {
+		cost = g.GradCost()
+	}
+	cost.Bytes = 0
+	for _, a := range o.present(c) {
+		bytes := float64(a.count() * a.dtype.Size())
+		if a.role == update || a.role == scratch {
+			bytes *= 2
+		}
+		cost.Bytes += bytes
+	}
+	return cost
+}
 
 // String returns the case as a Go literal.
 func (c Case) String() string { return fmt.Sprintf("%#v", c) }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 
 	"emdiff/kernels"
 	"emdiff/kernels/ref"
@@ -73,6 +74,9 @@ func (o op) data(c Case, replica int) data {
 
 // fillSaved lets the oracle compute the inputs that the forward pass saves.
 func (o op) fillSaved(c Case, in data) {
+	if !slices.ContainsFunc(o.present(c), func(a arg) bool { return a.saved }) {
+		return
+	}
 	s := ref.Float64()
 	b := buffers{}
 	for _, a := range o.present(c) {

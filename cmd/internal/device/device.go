@@ -14,14 +14,14 @@ import (
 	"emdiff/gpu/emu"
 	"emdiff/kernels"
 	"emdiff/kernels/cuda"
-	_ "emdiff/kernels/host" // registers host/avx512, host/avx2 and host/portable
+	_ "emdiff/kernels/host" // registers host/portable and the levels of the architecture
 )
 
 // Choice is an opened Set and the reasoning behind it.
 type Choice struct {
 	Device  string // host, cuda or emu
 	Set     kernels.Set
-	Refused []string // "host/avx512: the processor lacks AVX-512", best first
+	Refused []string // "host/avx512: this processor has no AVX-512 F, BW, DQ and VL", best first
 	Tuning  string   // hash of the table of CUDA kernel variants, "" without one
 	tuned   string   // where that table comes from, for the log
 }
@@ -29,11 +29,20 @@ type Choice struct {
 // String is one line for the log.
 func (c Choice) String() string {
 	text := c.Set.Name() + c.tuned
+	if c.Set.Name() == portable && os.Getenv("EMDIFF_CPU") != "portable" {
+		text += slowly
+	}
 	if len(c.Refused) == 0 {
 		return text
 	}
 	return fmt.Sprintf("%s (refused %s)", text, strings.Join(c.Refused, "; "))
 }
+
+// portable is the level without vector kernels. A run that is left with it, not held down to it, is told what it lacks.
+const (
+	portable = "host/portable"
+	slowly   = ": portable level, no vector kernels for this CPU (needs AVX2 and FMA, AVX-512, or 64-bit Arm), several times slower"
+)
 
 // slow is why auto refuses the emulator.
 const slow = "emulates a GPU to test its kernels, far slower than the host"
@@ -136,7 +145,7 @@ func openHost(threads int) (Choice, error) {
 			continue
 		}
 		if err := i.Usable(); err != nil {
-			c.Refused = append(c.Refused, fmt.Sprintf("%s: %v", i.Name, err))
+			c.Refused = append(c.Refused, err.Error()) // names the level
 			continue
 		}
 		set, err := i.Open(kernels.Options{Threads: threads})
@@ -146,5 +155,5 @@ func openHost(threads int) (Choice, error) {
 		c.Set = set
 		return c, nil
 	}
-	return c, fmt.Errorf("no level of the host works here: %s", strings.Join(c.Refused, "; "))
+	return c, fmt.Errorf("no level of the host works here: %s", strings.Join(slices.Compact(c.Refused), "; "))
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,6 +15,7 @@ import (
 
 	"emdiff/emdiff/run"
 	"emdiff/gpu/emu"
+	"emdiff/kernels"
 	"emdiff/nn"
 )
 
@@ -31,6 +33,40 @@ func TestAutoSaysWhyItDidNotTakeTheOthers(t *testing.T) {
 	assert.Contains(t, c.String(), "emu: emulates a GPU")
 	_, err = Open("cuda", 1)
 	assert.EqualError(t, err, "--device cuda: "+why.Error(), "never replaced by another")
+}
+
+// named is a Set that has only a name.
+type named struct {
+	kernels.Set
+	name string
+}
+
+func (n named) Name() string { return n.name }
+
+func TestAMachineLeftWithThePortableLevelIsTold(t *testing.T) {
+	t.Setenv("EMDIFF_CPU", "")
+	lacks := "host/avx2: this processor has no AVX2 and FMA"
+	left := Choice{Set: named{name: "host/portable"}, Refused: []string{lacks}}
+	assert.Equal(t, "host/portable: portable level, no vector kernels for this CPU (needs AVX2 and FMA, AVX-512, or 64-bit Arm), "+
+		"several times slower (refused "+lacks+")", left.String())
+	left.Set = named{name: "host/avx2"}
+	assert.Equal(t, "host/avx2 (refused "+lacks+")", left.String())
+}
+
+func TestAMachineHeldDownToThePortableLevelKnows(t *testing.T) {
+	t.Setenv("EMDIFF_CPU", "portable")
+	c, err := Open("host", 1)
+	require.NoError(t, err)
+	defer c.Set.Close()
+	assert.NotContains(t, c.String(), "no vector kernels")
+	assert.Regexp(t, `^host/portable \(refused (host/\w+ is held down by EMDIFF_CPU=portable(; )?)+\)$`, c.String())
+}
+
+func TestAMistakenLevelIsOneSentence(t *testing.T) {
+	t.Setenv("EMDIFF_CPU", "sse")
+	_, err := Open("host", 1)
+	require.ErrorContains(t, err, "no level of the host works here: EMDIFF_CPU=sse names no level")
+	assert.Equal(t, 1, strings.Count(err.Error(), "sse"), err.Error())
 }
 
 func TestUnknownDevicesAndNegativeThreadsAreRefused(t *testing.T) {

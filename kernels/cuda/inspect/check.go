@@ -31,6 +31,8 @@ var sweeps = []sweep{
 	{rung: "naive", limit: 4e6},
 	{rung: "any64", ops: withAttention, limit: 2e6},
 	{rung: "tile128", ops: products, limit: 2e6},
+	{rung: "tile32", ops: products, limit: 2e6},
+	{rung: "tensorfew", ops: products, limit: 2e6},
 	{rung: "anytensor", ops: withAttention, limit: 2e6},
 	{rung: "tensor3", ops: withAttention, limit: 2e6},
 }
@@ -149,7 +151,9 @@ func cases(op string) []kerneltest.Case {
 		also(kernels.Conv{N: 3, H: 25, W: 24, Cin: 4, Cout: 8, KH: 3, KW: 3, Stride: 1, PadTop: 1, PadBottom: 1, PadLeft: 1, PadRight: 1})
 	case "GroupNorm", "GroupNormGrad": // groups too large for shared memory
 		also(kernels.GroupNorm{N: 1, HW: 1024, C: 64, Groups: 2, Eps: 1e-5, SiLU: true})
-		also(kernels.GroupNorm{N: 1, HW: 3200, C: 8, Groups: 2, Eps: 1e-5})
+		also(kernels.GroupNorm{N: 1, HW: 3400, C: 8, Groups: 2, Eps: 1e-5})
+		also(kernels.GroupNorm{N: 2, HW: 50, C: 48, Groups: 4, Eps: 1e-5, SiLU: true}) // three columns of four channels
+		also(kernels.GroupNorm{N: 1, HW: 1100, C: 24, Groups: 2, Eps: 1e-5})
 	case "MatMul": // every way of transposing
 		for _, precision := range []kernels.Precision{kernels.PrecisionTF32, kernels.PrecisionBF16} {
 			for transposed := range 4 {

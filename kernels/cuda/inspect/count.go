@@ -20,20 +20,23 @@ type CaseCount struct {
 
 // LaunchCount is what one launch did, exactly.
 type LaunchCount struct {
-	Kernel                string           `json:"kernel"`
-	Grid                  [3]int           `json:"grid"`
-	Block                 [3]int           `json:"block"`
-	Registers             int              `json:"registers"`    // live at once: a hint
-	Shared                int              `json:"shared_bytes"` // per block
-	ThreadInstructions    int64            `json:"thread_instructions"`
-	WarpInstructions      int64            `json:"warp_instructions"`
-	FLOPs                 int64            `json:"flops"`
-	Sectors               int64            `json:"sectors"` // of 32 bytes, loaded and stored in global memory
-	LoadSectorsPerRequest float64          `json:"load_sectors_per_request"`
-	BankConflicts         int64            `json:"bank_conflicts"`
-	DivergentBranches     int64            `json:"divergent_branches"`
-	Barriers              int64            `json:"barriers"`
-	ByClass               map[string]int64 `json:"thread_instructions_by_class"`
+	Kernel                 string           `json:"kernel"`
+	Grid                   [3]int           `json:"grid"`
+	Block                  [3]int           `json:"block"`
+	Registers              int              `json:"registers"`    // live at once: a hint
+	Shared                 int              `json:"shared_bytes"` // per block
+	ThreadInstructions     int64            `json:"thread_instructions"`
+	WarpInstructions       int64            `json:"warp_instructions"`
+	FLOPs                  int64            `json:"flops"`
+	Sectors                int64            `json:"sectors"` // of 32 bytes, loaded and stored in global memory
+	LoadSectorsPerRequest  float64          `json:"load_sectors_per_request"`
+	LoadRequests           int64            `json:"load_requests"` // instructions of a warp that read global memory
+	StoreRequests          int64            `json:"store_requests"`
+	StoreSectorsPerRequest float64          `json:"store_sectors_per_request"`
+	BankConflicts          int64            `json:"bank_conflicts"`
+	DivergentBranches      int64            `json:"divergent_branches"`
+	Barriers               int64            `json:"barriers"`
+	ByClass                map[string]int64 `json:"thread_instructions_by_class"`
 }
 
 // Count runs the shapes, some layers of a U-Net without any, on the emulator and prints what every launch did, as a table or as JSON.
@@ -78,6 +81,7 @@ func launchCount(r emu.Report) LaunchCount {
 	l := LaunchCount{Kernel: r.Kernel, Grid: r.Grid, Block: r.Block, Registers: r.Registers, Shared: r.Shared,
 		ThreadInstructions: c.ThreadInstructions, WarpInstructions: c.WarpInstructions, FLOPs: c.FLOPs,
 		Sectors: c.GlobalLoads.Sectors + c.GlobalStores.Sectors, LoadSectorsPerRequest: c.GlobalLoads.SectorsPerRequest(),
+		LoadRequests: c.GlobalLoads.Requests, StoreRequests: c.GlobalStores.Requests, StoreSectorsPerRequest: c.GlobalStores.SectorsPerRequest(),
 		BankConflicts: c.Conflicts(), DivergentBranches: c.DivergentBranches, Barriers: c.Barriers, ByClass: map[string]int64{}}
 	for class, n := range c.ByClass {
 		if n > 0 {

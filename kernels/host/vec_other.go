@@ -1,5 +1,0 @@
-//go:build !amd64
-
-package host
-
-var avx2Vector, avx512Vector vectorKernels
