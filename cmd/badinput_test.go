@@ -136,7 +136,6 @@ func TestBadInputOfTrainingIsOneSentence(t *testing.T) {
 		set("train.weight_decay=nan", "train.weight_decay = NaN must be a finite number"),
 		set("train.clip_norm=inf", "train.clip_norm = +Inf must be a finite number"),
 		set("train.checkpoint=all", `train.checkpoint = "all" is unknown: use none, norms or blocks`),
-		set("train.checkpoint=3", "train.checkpoint must be a text in quotes"),
 		set("train.ambient=3", "train.ambient must be true or false"),
 		set("prior.noise_mean=nan", "prior.noise_mean = NaN must be a finite number"),
 		set("prior.sigma_max=inf", "prior.sigma_max = +Inf must be a finite number"),
