@@ -111,7 +111,7 @@ func TestTheHostBuildFindsPlantedBugs(t *testing.T) {
 			kerneltest.Case{Op: "Normal", Params: kernels.Draw{N: 2, Len: 40}}, "values differ"},
 		"another order of a sum": {"dev.cuh", "lanes = WARP / 2; lanes > 0; lanes /= 2", "lanes = 1; lanes < WARP; lanes *= 2", "images",
 			kerneltest.Case{Op: "Dot", Params: kernels.PerImage{N: 9, Len: 999}}, "values differ"},
-		"a barrier left out": {"physics.cu", "barrier();\n  for (int i = thread_x(); i < side * TILE", "for (int i = thread_x(); i < side * TILE", "physics",
+		"a barrier left out": {"physics.cu", "barrier();\n  for (int i = thread_x(); i < TILE * TILE", "for (int i = thread_x(); i < TILE * TILE", "physics",
 			kerneltest.Case{Op: "Blur", Params: kernels.Blur{N: 1, H: 20, W: 20, C: 3, K: 5}}, "values differ"},
 		"a barrier that half the block comes to": {"dev.cuh", "barrier();  // room", "if (thread_x() < 128) barrier();  // room", "images",
 			kerneltest.Case{Op: "Dot", Params: kernels.PerImage{N: 2, Len: 999}}, "others of its block wait at a barrier"},
