@@ -519,21 +519,21 @@ DEVICE void key_gradient(float* dk, float* dv, const float* dout, const float* q
   tiles.template put<GROUPS>(dv + in, p.in, at.first, spot, value_sum, 1, 1, at.from);
 }
 
-#define RUNG(KERNEL, QUERY_KERNEL, type, T, variant, V, GROUPS, W)                                                                                \
+#define RUNG(KERNEL, GRAD_KERNEL, type, T, variant, V, GROUPS, W)                                                                                 \
   KERNEL(THREADS) attention_forward_##type##_##variant(float* o, float* lse, const float* q, const float* k, const float* v, HEADS_PARAMS) {      \
     forward<T, V, GROUPS, W>(o, lse, q, k, v, HEADS);                                                                                             \
   }                                                                                                                                               \
-  QUERY_KERNEL(THREADS)                                                                                                                           \
+  GRAD_KERNEL(THREADS)                                                                                                                            \
   attention_querygrad_##type##_##variant(float* dq, const float* dout, const float* q, const float* k, const float* v, const float* lse,          \
                                          const float* delta, HEADS_PARAMS) {                                                                      \
     query_gradient<T, V, GROUPS, W>(dq, dout, q, k, v, lse, delta, HEADS);                                                                        \
   }                                                                                                                                               \
-  KERNEL(THREADS)                                                                                                                                 \
+  GRAD_KERNEL(THREADS)                                                                                                                            \
   attention_keygrad_##type##_##variant(float* dk, float* dv, const float* dout, const float* q, const float* k, const float* v, const float* lse, \
                                        const float* delta, HEADS_PARAMS) {                                                                        \
     key_gradient<T, V, GROUPS, W>(dk, dv, dout, q, k, v, lse, delta, HEADS);                                                                      \
   }
-// Two blocks share a multiprocessor in narrow rungs, but for the gradient of the queries, which has no room in half the registers.
+// Two blocks share a multiprocessor in the narrow rung, but not in its gradients, which have no room in half the registers.
 #define RUNGS(type, T)                                            \
   RUNG(KERNEL, KERNEL, type, T, anytensor, 1, 4, 4)               \
   RUNG(KERNEL_PAIR, KERNEL, type, T, tensor64, 4, 1, 1)           \
