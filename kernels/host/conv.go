@@ -151,16 +151,19 @@ func (j *slide) release() {
 	j.x, j.y, j.weights, j.imageBias, j.residual = nil, nil, nil, nil, nil
 }
 
-// packWeights returns w packed for the panel kernels: from the cache when version is known, else in shared scratch.
+// packWeights returns w packed for the panel kernels: from the cache when version is known and seen again, else in shared
+// scratch.
 func (s *Set) packWeights(w kernels.Buffer, key packKey, version uint64, blocks []int, m matrix) []float32 {
 	m.data, m.scale = f32(w), 1
 	s.pack.src, s.pack.blocks, s.pack.winograd = m, blocks, key.winograd
+	s.pack.dst = nil
 	valid := false
-	if version == 0 {
-		s.pack.dst = s.shared.floats(s.pack.len())
-	} else {
+	if version != 0 {
 		key.weights = at(m.data, 0)
 		s.pack.dst, valid = s.packs.lookup(key, version, s.pack.len())
+	}
+	if s.pack.dst == nil {
+		s.pack.dst = s.shared.floats(s.pack.len())
 	}
 	if !valid {
 		s.pack.run()

@@ -55,7 +55,7 @@ func TestBlocksMeetTheirBudgetAndLeaveImagesAlone(t *testing.T) {
 	})
 }
 
-func TestMatrixOpsAllocateNothingAfterTheFirstCall(t *testing.T) {
+func TestMatrixOpsAllocateNothingAfterTheFirstCalls(t *testing.T) {
 	eachLevel(t, func(t *testing.T, open func(threads int) kernels.Set) {
 		checked := open(2)
 		defer checked.Close()
@@ -81,6 +81,7 @@ func TestMatrixOpsAllocateNothingAfterTheFirstCall(t *testing.T) {
 				s.AttentionGrad(buffers[6], buffers[7], buffers[8], buffers[5], x, w, buffers[4], y, lse, attention)
 			},
 		} {
+			run() // memory for what is used again comes with the second call
 			assert.Zero(t, testing.AllocsPerRun(20, run), name)
 		}
 	})
@@ -98,4 +99,27 @@ func TestFreeForgetsPackedWeights(t *testing.T) {
 	assert.Len(t, s.packs, 1)
 	s.Free(arena)
 	assert.Empty(t, s.packs)
+}
+
+func TestWeightsThatChangeAfterEveryUseAreNotKept(t *testing.T) {
+	checked, err := New("portable", kernels.Options{Threads: 1})
+	assert.NoError(t, err)
+	s := kernels.Unwrap(checked).(*Set)
+	w, x, y := s.Alloc(kernels.F32, 16), s.Alloc(kernels.F32, 16), s.Alloc(kernels.F32, 16)
+	kept := func(version uint64) bool {
+		s.Linear(y, x, w, kernels.Epilogue{}, kernels.Linear{Rows: 4, K: 4, M: 4, WeightVersion: version})
+		for _, p := range s.packs {
+			if len(p.values.mem) > 0 {
+				return true
+			}
+		}
+		return false
+	}
+	assert.False(t, kept(1))
+	assert.False(t, kept(2))
+	assert.True(t, kept(2), "used again")
+	assert.True(t, kept(3), "memory of weights that are used again serves the next version")
+	assert.True(t, kept(3))
+	assert.True(t, kept(4))
+	assert.False(t, kept(5), "version 4 was used once")
 }

@@ -123,7 +123,8 @@ func (j *packJob) run() { j.s.pool.run(j.s.level.matrix.panels(j.src.cols)*j.par
 // len is the number of floats that dst needs.
 func (j *packJob) len() int { return j.s.level.matrix.packedLen(j.depth(), j.src.cols) }
 
-// packCache keeps packed weights for as long as they are seen with the same version.
+// packCache keeps packed weights that are used again under the same version. Weights that change after every use, as those
+// of a training step do, are packed in scratch: memory for a copy that nobody comes back to would be lost.
 type packCache map[packKey]*packed
 
 // packKey tells apart the ways in which one weight buffer is packed: for the forward pass, or for one class of pixels of
@@ -136,21 +137,31 @@ type packKey struct {
 	stride, firstRow, firstColumn int // of the taps, for the gradient
 }
 
+// packed are the weights of one key as they were at a version; again says that the version was asked for more than once.
 type packed struct {
 	version uint64
-	values  arena
+	again   bool
+	values  arena // empty until the first version that is asked for again
 }
 
-// lookup returns memory for n packed floats and whether it already holds the values of this version.
+// lookup returns memory to keep n packed floats in, and whether it already holds the values of this version; or nil if they
+// are not worth keeping.
 func (c packCache) lookup(key packKey, version uint64, n int) (values []float32, valid bool) {
 	e := c[key]
 	if e == nil {
 		e = &packed{}
 		c[key] = e
 	}
-	valid = e.version == version && len(e.values.mem) >= n
-	e.version = version
-	return e.values.floats(n), valid
+	again := e.version == version
+	if !again && !e.again {
+		e.values = arena{}
+	}
+	e.version, e.again = version, again
+	held := len(e.values.mem) > 0
+	if !again && !held {
+		return nil, false
+	}
+	return e.values.floats(n), again && held
 }
 
 // forget drops what was packed from the n bytes at p.
