@@ -43,11 +43,26 @@ func i32(b kernels.Buffer) []int32 { return view[int32](b) }
 // u16 returns the bit patterns of the BF16 or F16 elements of b; nil for a nil Buffer.
 func u16(b kernels.Buffer) []uint16 { return view[uint16](b) }
 
+// Buffers of leastHuge bytes and more start on a page of hugePage bytes and ask for such pages: with the usual ones, of 4 KiB,
+// a walk over the weights of a network finds most of their addresses outside the processor's table.
+const (
+	hugePage  = 2 << 20
+	leastHuge = 2 * hugePage
+)
+
 // aligned returns n zeroed bytes that start on a cache line.
 func aligned(n int) unsafe.Pointer {
-	raw := make([]byte, n+kernels.SliceAlign)
+	boundary := kernels.SliceAlign
+	if n >= leastHuge {
+		boundary = hugePage
+	}
+	raw := make([]byte, n+boundary)
 	p := unsafe.Pointer(unsafe.SliceData(raw))
-	return unsafe.Add(p, -uintptr(p)&(kernels.SliceAlign-1))
+	p = unsafe.Add(p, -uintptr(p)&uintptr(boundary-1))
+	if n >= leastHuge {
+		askForHugePages(unsafe.Slice((*byte)(p), n/hugePage*hugePage))
+	}
+	return p
 }
 
 // memory implements kernels.Memory but for Sync and Close: the garbage collector owns the bytes.
