@@ -53,16 +53,10 @@ func (w *matrixWorker) multiplyTransposed(m *matrixKernels, d dense) {
 			kernel, rows := m.outerFor(d.rows-r, width)
 			args.a = unsafe.Add(d.a, 4*r)
 			if col+width <= d.cols {
-				if !d.accumulate {
-					for i := range rows {
-						clear(d.y[(r+i)*d.yStride+col:][:width])
-					}
-				}
-				args.c, args.cStride = at(d.y, r*d.yStride+col), 4*d.yStride
+				args.into(at(d.y, r*d.yStride+col), 4*d.yStride, d.accumulate)
 				kernel(args)
 			} else {
-				clear(w.tile[:rows*width])
-				args.c, args.cStride = unsafe.Pointer(&w.tile), 4*width
+				args.into(unsafe.Pointer(&w.tile), 4*width, false)
 				kernel(args)
 				w.store(m, &d, r, rows, col, width)
 			}

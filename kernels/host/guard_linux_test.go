@@ -54,7 +54,7 @@ func TestMatrixKernelsStayWithinTheirOperands(t *testing.T) {
 					for p := range offsets {
 						offsets[p] = 4 * int64(p)
 					}
-					kernel[half](&outerArgs{c: at(c, 0), cStride: 4 * width, a: at(a, 0), offsets: &offsets[0], count: depth, b: at(b, 0)})
+					kernel[half](&outerArgs{c: at(c, 0), cStride: 4 * width, from: at(c, 0), fromStride: 4 * width, a: at(a, 0), offsets: &offsets[0], count: depth, b: at(b, 0)})
 					for _, got := range c {
 						require.Equal(t, float32(1+depth), got, "outer %d, half %d, count %d", v, half, depth)
 					}

@@ -15,7 +15,7 @@ type matrixKernels struct {
 	panel     [3][2]func(*panelArgs)
 	panelRows [3]int
 
-	// outer computes c[r][j] += sum over p < count of a[offset[p] + r] * b[p][j] with outerRows rows.
+	// outer computes c[r][j] = from[r][j] + sum over p < count of a[offset[p] + r] * b[p][j] with outerRows rows.
 	outer     [4][2]func(*outerArgs)
 	outerRows [4]int
 
@@ -47,12 +47,22 @@ type panelArgs struct {
 
 // outerArgs are the arguments of an outer kernel; strides and offsets are in bytes.
 type outerArgs struct {
-	c       unsafe.Pointer
-	cStride int
-	a       unsafe.Pointer
-	offsets *int64 // of each product's first row from a
-	count   int
-	b       unsafe.Pointer // packed panel, one row per product
+	c          unsafe.Pointer
+	cStride    int
+	from       unsafe.Pointer // c, or zeros of no stride
+	fromStride int
+	a          unsafe.Pointer
+	offsets    *int64 // of each product's first row from a
+	count      int
+	b          unsafe.Pointer // packed panel, one row per product
+}
+
+// into makes rows of c the destination, which the kernel adds to or overwrites.
+func (a *outerArgs) into(c unsafe.Pointer, stride int, add bool) {
+	a.c, a.cStride, a.from, a.fromStride = c, stride, c, stride
+	if !add {
+		a.from, a.fromStride = unsafe.Pointer(&zeros), 0
+	}
 }
 
 // finishArgs are the arguments of finish; strides are in bytes. y may be res.

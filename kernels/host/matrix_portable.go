@@ -62,7 +62,7 @@ func panelColumns(args *panelArgs, col, wRow int) {
 }
 
 func outer1x8Portable(args *outerArgs) {
-	c := (*[8]float32)(args.c)
+	c := (*[8]float32)(args.from)
 	c0, c1, c2, c3, c4, c5, c6, c7 := c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
 	b := unsafe.Slice((*[8]float32)(args.b), args.count)
 	for p, offset := range unsafe.Slice(args.offsets, args.count) {
@@ -77,11 +77,11 @@ func outer1x8Portable(args *outerArgs) {
 		c6 += x * v[6]
 		c7 += x * v[7]
 	}
-	*c = [8]float32{c0, c1, c2, c3, c4, c5, c6, c7}
+	*(*[8]float32)(args.c) = [8]float32{c0, c1, c2, c3, c4, c5, c6, c7}
 }
 
 func outer1x4Portable(args *outerArgs) {
-	c := (*[4]float32)(args.c)
+	c := (*[4]float32)(args.from)
 	c0, c1, c2, c3 := c[0], c[1], c[2], c[3]
 	b := unsafe.Slice((*[4]float32)(args.b), args.count)
 	for p, offset := range unsafe.Slice(args.offsets, args.count) {
@@ -92,7 +92,7 @@ func outer1x4Portable(args *outerArgs) {
 		c2 += x * v[2]
 		c3 += x * v[3]
 	}
-	*c = [4]float32{c0, c1, c2, c3}
+	*(*[4]float32)(args.c) = [4]float32{c0, c1, c2, c3}
 }
 
 func finishPortable(args *finishArgs) {

@@ -72,9 +72,10 @@
 	MOVQ outerArgs_count(AX), CX; \
 	MOVQ outerArgs_b(AX), DX; \
 	MOVQ outerArgs_offsets(AX), SI; \
+	MOVQ outerArgs_from(AX), R8; \
+	MOVQ outerArgs_fromStride(AX), R10; \
 	MOVQ outerArgs_cStride(AX), R9; \
-	MOVQ outerArgs_c(AX), AX; \
-	MOVQ AX, R8
+	MOVQ outerArgs_c(AX), AX
 
 // The loop over products.
 #define LOOP_WIDE(STEP) \
@@ -103,11 +104,11 @@ loop: \
 #define LOAD_WIDE(c0, c1) \
 	VMOVUPS (R8), c0; \
 	VMOVUPS 64(R8), c1; \
-	ADDQ R9, R8
+	ADDQ R10, R8
 
 #define LOAD_NARROW(c0) \
 	VMOVUPS (R8), c0; \
-	ADDQ R9, R8
+	ADDQ R10, R8
 
 #define STORE_WIDE(c0, c1) \
 	VMOVUPS c0, (AX); \

@@ -75,8 +75,9 @@
 	MOVD outerArgs_offsets(R0), R4; \
 	MOVD outerArgs_count(R0), R5; \
 	MOVD outerArgs_b(R0), R6; \
-	MOVD outerArgs_c(R0), R0; \
-	MOVD R0, R1
+	MOVD outerArgs_from(R0), R1; \
+	MOVD outerArgs_fromStride(R0), R8; \
+	MOVD outerArgs_c(R0), R0
 
 // The loop over products.
 #define LOOP_WIDE(ROWS, STEP) \
@@ -105,11 +106,11 @@ loop: \
 #define LOAD_WIDE(a, b, c, d) \
 	FLDPQ (R1), (a, b); \
 	FLDPQ 32(R1), (c, d); \
-	ADD   R2, R1
+	ADD   R8, R1
 
 #define LOAD_NARROW(a, b) \
 	FLDPQ (R1), (a, b); \
-	ADD   R2, R1
+	ADD   R8, R1
 
 #define STORE_WIDE(a, b, c, d) \
 	FSTPQ (a, b), (R0); \

@@ -64,17 +64,17 @@ func (j *weightGrad) part(worker, i int) {
 	split, group := i/j.groups, i%j.groups
 	dw := j.partial[split*m.packedLen(j.k(), j.cols):][:m.packedLen(j.k(), j.cols)]
 	first, last := group*j.perPart, min((group+1)*j.perPart, m.panels(j.cols))
-	clear(dw[j.k()*first*m.cols : min(len(dw), j.k()*last*m.cols)])
-	for b := j.blocks * split / j.splits; b < j.blocks*(split+1)/j.splits; b++ {
+	start := j.blocks * split / j.splits
+	for b := start; b < j.blocks*(split+1)/j.splits; b++ {
 		data, p := j.block(&j.s.private[worker], b)
 		for panel := first; panel < last; panel++ {
-			j.addBlock(&j.s.workers[worker], dw[j.k()*panel*m.cols:], data, p, panel)
+			j.addBlock(&j.s.workers[worker], dw[j.k()*panel*m.cols:], data, p, panel, b > start)
 		}
 	}
 }
 
-// addBlock adds the products of one block of pixels to one panel of dw.
-func (j *weightGrad) addBlock(w *matrixWorker, dw []float32, data unsafe.Pointer, p pixels, panel int) {
+// addBlock adds the products of one block of pixels to one panel of dw, or overwrites it with the first.
+func (j *weightGrad) addBlock(w *matrixWorker, dw []float32, data unsafe.Pointer, p pixels, panel int, add bool) {
 	m := &j.s.level.matrix
 	width, col := m.width(j.cols, panel), panel*m.cols
 	dy := w.packed.floats(p.n * width)
@@ -83,13 +83,13 @@ func (j *weightGrad) addBlock(w *matrixWorker, dw []float32, data unsafe.Pointer
 	packPanel(m, dy, &src, pixel*j.dyPix, col, width)
 
 	args := &w.outer
-	args.cStride, args.offsets, args.b, args.count = 4*width, &j.offsets[0], at(dy, 0), p.n
+	args.offsets, args.b, args.count = &j.offsets[0], at(dy, 0), p.n
 	row, offset := 0, 0
 	for tap := range j.taps {
 		for r := 0; r < j.tapDepth; {
 			kernel, rows := m.outerFor(j.tapDepth-r, width)
 			args.a = unsafe.Add(data, offset+4*r)
-			args.c = at(dw, (row+r)*width)
+			args.into(at(dw, (row+r)*width), 4*width, add)
 			kernel(args)
 			r += rows
 		}

@@ -62,15 +62,10 @@ func (j *winogradGrad) part(worker, i int) {
 	m, w := &j.s.level.matrix, &j.s.workers[worker]
 	split, first := i/j.chunks, i%j.chunks*j.depth
 	du := j.partial[split*16*m.packedLen(j.depth0, j.cols):]
-	for panel := range m.panels(j.cols) {
-		width := m.width(j.cols, panel)
-		for e := range 16 {
-			clear(du[(16*panel*m.cols+e*width)*j.depth0+first*width:][:j.depth*width])
-		}
-	}
 	tiles := j.window
 	tiles.x = j.x[first:]
-	for b := j.blocks * split / j.splits; b < j.blocks*(split+1)/j.splits; b++ {
+	start := j.blocks * split / j.splits
+	for b := start; b < j.blocks*(split+1)/j.splits; b++ {
 		data, p := tiles.block(&j.s.private[worker], b)
 		w.locate(&tiles, p, j.dy, plane{}, at(w.nothing.floats(j.cols), 0), nil, j.cols)
 		xi, xiGrad := matrixPitch(p.n, j.pitch), matrixPitch(p.n, m.cols)
@@ -85,19 +80,20 @@ func (j *winogradGrad) part(worker, i int) {
 			args.col, args.n = 4*panel*m.cols, 4*width
 			m.winograd.outputGrad(args)
 			for e := range 16 {
-				w.addOuter(m, du[(16*panel*m.cols+e*width)*j.depth0+first*width:], v[e*xi:], grad[e*xiGrad:], j.offsets[:p.n], j.depth, width)
+				w.addOuter(m, du[(16*panel*m.cols+e*width)*j.depth0+first*width:], v[e*xi:], grad[e*xiGrad:], j.offsets[:p.n], j.depth, width, b > start)
 			}
 		}
 	}
 }
 
-// addOuter adds the sum of outer products of rows of a and b to c: depth rows of width columns.
-func (w *matrixWorker) addOuter(m *matrixKernels, c, a, b []float32, offsets []int64, depth, width int) {
+// addOuter adds the sum of outer products of rows of a and b to c, depth rows of width columns, or overwrites it.
+func (w *matrixWorker) addOuter(m *matrixKernels, c, a, b []float32, offsets []int64, depth, width int, add bool) {
 	args := &w.outer
-	args.cStride, args.offsets, args.b, args.count = 4*width, &offsets[0], at(b, 0), len(offsets)
+	args.offsets, args.b, args.count = &offsets[0], at(b, 0), len(offsets)
 	for r := 0; r < depth; {
 		kernel, rows := m.outerFor(depth-r, width)
-		args.a, args.c = at(a, r), at(c, r*width)
+		args.a = at(a, r)
+		args.into(at(c, r*width), 4*width, add)
 		kernel(args)
 		r += rows
 	}
