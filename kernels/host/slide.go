@@ -27,31 +27,11 @@ type window struct {
 	taps, tapDepth int     // the taps of one row lie side by side in a copy of x: they then count as one deep tap
 }
 
-// Blocks aim at blockPixels output pixels: enough to pay for the copy of x and for one pass over the weights, few enough
-// for x and a panel of weights to stay in the second-level cache. Small inputs are cut finer, into wantedBlocks, so that
-// there is work for every thread.
-const (
-	blockPixels  = 256
-	leastPixels  = 48
-	wantedBlocks = 16
-)
-
 // cut chooses the blocks, prepares the tables and returns the number of blocks. It looks at shapes only.
-func (v *window) cut() int { return v.cutInto(blockPixels, leastPixels) }
-
-// cutInto is cut with blocks of about most pixels, and not fewer than least where that makes more blocks than wanted.
-func (v *window) cutInto(most, least int) int {
+func (v *window) cut(c cutting) int {
 	v.direct = v.padTop == 0 && v.padLeft == 0 && (v.outH-1)*v.step+v.kh <= v.h && (v.outW-1)*v.step+v.kw <= v.w
-	perImage := v.outH * v.outW
-	target := min(most, max(least, v.n*perImage/wantedBlocks))
-	v.images, v.rows, v.strips = 1, v.outH, 1
-	if perImage <= target {
-		v.images = min(v.n, target/perImage)
-	} else {
-		v.strips = (perImage + target - 1) / target
-		v.rows = (v.outH + v.strips - 1) / v.strips
-		v.strips = (v.outH + v.rows - 1) / v.rows
-	}
+	v.images, v.rows = c.choose(v.n, v.outH, v.outW)
+	v.strips = (v.outH + v.rows - 1) / v.rows
 	v.blockH = (v.rows-1)*v.step + v.kh
 	v.blockW = (v.outW-1)*v.step + v.kw
 
@@ -155,7 +135,7 @@ func (j *slide) run() {
 		return
 	}
 	j.flatten()
-	j.s.pool.run(j.cut(), j)
+	j.s.pool.run(j.cut(cutting{most: blockPixels, rows: j.s.level.matrix.panelRows, besides: passOfWeights, threads: nominalThreads}), j)
 }
 
 func (j *slide) byWinograd() bool { return winogradFits(j.kh, j.kw, j.step, j.depth, j.cols) }

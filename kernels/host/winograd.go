@@ -62,12 +62,12 @@ func (j *winograd) run(out *slide) {
 	j.window = out.window.tiled(j.window)
 	j.pitch = pitchOf(j.depth)
 	m := &out.s.level.matrix
-	panels, most, least := m.panels(out.cols), max(leastTiles, winogradFloats/(16*j.pitch)), 12
+	panels, threads := m.panels(out.cols), nominalThreads
 	large := 16*j.depth*out.cols > largeWeights
 	if large {
-		least = most
+		threads = 1
 	}
-	blocks := j.cutInto(most, least)
+	blocks := j.cut(cutting{most: max(leastTiles, winogradFloats/(16*j.pitch)), rows: m.panelRows, besides: passOfWeights, threads: threads})
 	j.groups = 1
 	if large {
 		j.groups = min((panels+1)/2, (leastParts+blocks-1)/blocks)
