@@ -3,6 +3,7 @@ package cuda_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,7 +72,7 @@ func TestRebuildingThePTXChangesNoByte(t *testing.T) {
 	for file, text := range ptxFiles(t) {
 		h := parseHeader(t, file, text)
 		if version := strings.TrimSpace(string(out)); "clang "+version != h.clang {
-			t.Skipf("clang-19 is version %s, %s is from %s", version, file, h.clang)
+			kerneltest.Required(t, "clang", fmt.Errorf("clang-19 is version %s, %s is from %s", version, file, h.clang))
 		}
 		built, err := exec.Command("clang-19", slices.Concat(strings.Fields(h.flags), []string{h.sources[0], "-o", "-"})...).Output()
 		require.NoError(t, err)

@@ -9,22 +9,31 @@ const blockPixels = 256
 const nominalThreads = 4
 
 // cutting chooses blocks of output pixels: several whole images or some rows of one, which threads do in the least time. Time
-// is counted in pixels: blocks are computed by tiles of rows[0] pixels and one of less for the rest.
+// is counted in pixels.
 type cutting struct {
 	most    int    // pixels of a block, if a row is not longer
-	rows    [3]int // of the kernels, most first
-	besides int    // what a block takes whatever its size: a pass over the weights, or over the sums
+	rows    [3]int // of the kernels, most first: whole tiles of a block have rows[0] pixels
+	besides int    // what a block takes whatever its size
 	threads int
 }
 
-// What blocks take besides, in pixels.
+// What blocks take besides, in pixels: bringing the weights to the first cache, which Winograd's blocks do for every pass over
+// some of their tiles while the weights are few, or adding to the sums in memory.
 const (
 	passOfWeights = 6
+	passOfTiles   = 1
 	passOfSums    = 2
 )
 
-// byPixel are the rows of kernels that work on any number of pixels: the outer ones.
-var byPixel = [3]int{1, 1, 1}
+// products cuts for the panel kernels.
+func (m *matrixKernels) products(most, besides int) cutting {
+	return cutting{most: most, rows: m.panelRows, besides: besides, threads: nominalThreads}
+}
+
+// sums cuts for the outer kernels, which work on any number of pixels.
+func sums(most int) cutting {
+	return cutting{most: most, rows: [3]int{1, 1, 1}, besides: passOfSums, threads: nominalThreads}
+}
 
 // choose returns how many whole images or, of one image, how many rows a block of n images of h x w pixels has.
 func (c cutting) choose(n, h, w int) (images, rows int) {
@@ -52,15 +61,17 @@ func (c cutting) time(blocks, total int) float64 {
 	return float64(rounds*total) / float64(blocks)
 }
 
-// block is the time of a block of n pixels. Half of what a tile takes is the same for every kernel, as it reads the same weights.
+// block is the time of a block of n pixels. What is left over after the whole tiles goes to the smallest kernel that holds it: a
+// small tile takes little more than its rows.
 func (c cutting) block(n int) int {
 	time := n/c.rows[0]*c.rows[0] + c.besides
-	if rest := n % c.rows[0]; rest > c.rows[1] {
+	switch rest := n % c.rows[0]; {
+	case rest > c.rows[1]:
 		time += c.rows[0]
-	} else if rest > c.rows[2] {
-		time += (c.rows[0] + c.rows[1]) / 2
-	} else if rest > 0 {
-		time += (c.rows[0] + c.rows[2]) / 2
+	case rest > c.rows[2]:
+		time += c.rows[1] + 1
+	case rest > 0:
+		time += c.rows[2] + 1
 	}
 	return time
 }

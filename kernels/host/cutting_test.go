@@ -14,7 +14,8 @@ func TestBlocksFillTheTilesOfTheKernels(t *testing.T) {
 		cut          cutting
 		images, rows int
 	}{
-		{"images of 16: two fill 36 rows, for each of four threads", 8, 4, 4, cutting{100, twelve, 2, 4}, 2, 4},
+		{"images of 9: two waste half as much of their tiles", 8, 3, 3, cutting{100, twelve, 1, 4}, 2, 3},
+		{"images of 16: a tile and a small one each", 8, 4, 4, cutting{100, twelve, 1, 4}, 1, 4},
 		{"images of 49: two make four blocks for four threads", 8, 7, 7, cutting{100, twelve, 2, 4}, 2, 7},
 		{"the same in larger blocks: as many", 8, 7, 7, cutting{200, twelve, 2, 4}, 2, 7},
 		{"pixels: whole tiles, twice as many blocks as threads", 1568, 1, 1, cutting{256, twelve, 6, 4}, 204, 1},
@@ -22,7 +23,7 @@ func TestBlocksFillTheTilesOfTheKernels(t *testing.T) {
 		{"a large image: a quarter for each thread", 1, 32, 32, cutting{256, twelve, 6, 4}, 1, 8},
 		{"rows longer than a block", 1, 3, 1000, cutting{256, twelve, 6, 4}, 1, 1},
 		{"one thread: the fewest blocks", 24, 2, 2, cutting{48, twelve, 6, 1}, 12, 2},
-		{"sums over pixels: the largest blocks that four threads can share", 8, 4, 4, cutting{100, byPixel, 2, 4}, 2, 4},
+		{"sums over pixels: the largest blocks that four threads can share", 8, 4, 4, cutting{100, [3]int{1, 1, 1}, 2, 4}, 2, 4},
 	} {
 		images, rows := c.cut.choose(c.n, c.h, c.w)
 		assert.Equal(t, [2]int{c.images, c.rows}, [2]int{images, rows}, c.name)

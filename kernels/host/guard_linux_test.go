@@ -54,9 +54,17 @@ func TestMatrixKernelsStayWithinTheirOperands(t *testing.T) {
 					for p := range offsets {
 						offsets[p] = 4 * int64(p)
 					}
-					kernel[half](&outerArgs{c: at(c, 0), cStride: 4 * width, from: at(c, 0), fromStride: 4 * width, a: at(a, 0), offsets: &offsets[0], count: depth, b: at(b, 0)})
-					for _, got := range c {
-						require.Equal(t, float32(1+depth), got, "outer %d, half %d, count %d", v, half, depth)
+					args := &outerArgs{a: at(a, 0), offsets: &offsets[0], count: depth, b: at(b, 0)}
+					for _, add := range []bool{true, false} {
+						want := float32(depth)
+						if add {
+							want++ // the ones that c holds at first
+						}
+						args.into(at(c, 0), 4*width, add)
+						kernel[half](args)
+						for _, got := range c {
+							require.Equal(t, want, got, "outer %d, half %d, count %d, add %t", v, half, depth, add)
+						}
 					}
 				}
 			}

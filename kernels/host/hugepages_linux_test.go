@@ -2,6 +2,7 @@ package host
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"emdiff/kernels"
+	"emdiff/kernels/kerneltest"
 )
 
 func TestLargeBuffersAskForHugePages(t *testing.T) {
@@ -21,7 +23,7 @@ func TestLargeBuffersAskForHugePages(t *testing.T) {
 	defer syscall.Munmap(probe)
 	_ = syscall.Madvise(probe, syscall.MADV_HUGEPAGE)
 	if !strings.Contains(mappingFlags(t, uintptr(unsafe.Pointer(&probe[0]))), " hg") {
-		t.Skip("this system has no huge pages to ask for")
+		kerneltest.Required(t, "hugepages", errors.New("the kernel takes no note of the wish"))
 	}
 	large := memory{}.Alloc(kernels.F32, leastHuge/4).(*buffer)
 	assert.Zero(t, uintptr(large.data)%hugePage)

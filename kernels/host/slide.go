@@ -135,7 +135,7 @@ func (j *slide) run() {
 		return
 	}
 	j.flatten()
-	j.s.pool.run(j.cut(cutting{most: blockPixels, rows: j.s.level.matrix.panelRows, besides: passOfWeights, threads: nominalThreads}), j)
+	j.s.pool.run(j.cut(j.s.level.matrix.products(blockPixels, passOfWeights)), j)
 }
 
 func (j *slide) byWinograd() bool { return winogradFits(j.kh, j.kw, j.step, j.depth, j.cols) }

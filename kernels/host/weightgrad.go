@@ -43,7 +43,7 @@ func (s *Set) Conv2DWeightGrad(dw, x, dy kernels.Buffer, p kernels.Conv) {
 	if j.pointwise() {
 		j.flatten()
 	}
-	j.blocks = j.cut(cutting{most: blockPixels, rows: byPixel, besides: passOfSums, threads: nominalThreads})
+	j.blocks = j.cut(sums(blockPixels))
 	m := &s.level.matrix
 	size := m.packedLen(j.k(), j.cols)
 	panels := m.panels(j.cols)

@@ -26,6 +26,9 @@ const (
 	leastTiles     = 48
 )
 
+// blockTiles is the most tiles of a block, at so many floats from one transformed tile to the next.
+func blockTiles(pitch int) int { return max(leastTiles, winogradFloats/(16*pitch)) }
+
 // Transformed weights of more than largeWeights floats leave the second-level cache: blocks are then not cut finer for the
 // sake of more parts, which would read all weights, but the panels are dealt out, until there are about leastParts.
 const (
@@ -62,12 +65,13 @@ func (j *winograd) run(out *slide) {
 	j.window = out.window.tiled(j.window)
 	j.pitch = pitchOf(j.depth)
 	m := &out.s.level.matrix
-	panels, threads := m.panels(out.cols), nominalThreads
+	panels := m.panels(out.cols)
 	large := 16*j.depth*out.cols > largeWeights
+	cutting := m.products(blockTiles(j.pitch), passOfTiles)
 	if large {
-		threads = 1
+		cutting.besides, cutting.threads = passOfWeights, 1
 	}
-	blocks := j.cut(cutting{most: max(leastTiles, winogradFloats/(16*j.pitch)), rows: m.panelRows, besides: passOfWeights, threads: threads})
+	blocks := j.cut(cutting)
 	j.groups = 1
 	if large {
 		j.groups = min((panels+1)/2, (leastParts+blocks-1)/blocks)

@@ -44,7 +44,7 @@ func (j *winogradGrad) run(g *weightGrad, dw []float32, accumulate bool) {
 	j.window = g.window.tiled(j.window)
 	j.depth = g.depth / j.chunks
 	j.pitch = pitchOf(j.depth)
-	j.blocks = j.cut(cutting{most: max(leastTiles, winogradFloats/(16*j.pitch)), rows: byPixel, besides: passOfSums, threads: nominalThreads})
+	j.blocks = j.cut(sums(blockTiles(j.pitch)))
 	j.offsets = stepped(j.offsets, len(j.window.offsets), j.pitch)
 	size := 16 * j.s.level.matrix.packedLen(j.depth0, j.cols)
 	wanted := max(j.n*j.outH*j.outW/splitTiles, (leastGradParts+j.chunks-1)/j.chunks)
