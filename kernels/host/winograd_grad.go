@@ -19,17 +19,23 @@ type winogradGrad struct {
 }
 
 // chunkChannels is the most channels of x that a part takes: so many tiles of them fit in the second-level cache that
-// adding to the gradient in memory hides behind the products. A split has splitTiles tiles, so that clearing its gradient
-// and adding it up does, too; but there are leastGradParts parts.
+// adding to the gradient in memory hides behind the products. A split has splitTiles tiles, so that storing its gradient
+// and adding it up does, too; but there are leastGradParts parts. Where tiles are too few for splits, chunks make the parts,
+// down to fewestChannels: then there is less to add up.
 const (
 	chunkChannels  = 128
+	fewestChannels = 64
 	splitTiles     = 1024
 	leastGradParts = 4
 )
 
-// chunksOf is the number of equal chunks of whole vectors that depth is cut into.
-func chunksOf(depth int) int {
-	for n := (depth + chunkChannels - 1) / chunkChannels; ; n++ {
+// chunksOf is the number of equal chunks of whole vectors that depth is cut into, for so many tiles.
+func chunksOf(depth, tiles int) int {
+	most := chunkChannels
+	if tiles < 2*splitTiles {
+		most = min(most, max(fewestChannels, depth/leastGradParts))
+	}
+	for n := (depth + most - 1) / most; ; n++ {
 		if depth%(16*n) == 0 {
 			return n
 		}
@@ -40,14 +46,15 @@ func chunksOf(depth int) int {
 func (j *winogradGrad) run(g *weightGrad, dw []float32, accumulate bool) {
 	j.s, j.depth0, j.cols = g.s, g.depth, g.cols
 	j.dy = plane{g.dy, g.outH, g.outW, g.outH * g.outW * g.dyPix, g.outW * g.dyPix, g.dyPix}
-	j.chunks = chunksOf(g.depth)
 	j.window = g.window.tiled(j.window)
+	tiles := j.n * j.outH * j.outW
+	j.chunks = chunksOf(g.depth, tiles)
 	j.depth = g.depth / j.chunks
 	j.pitch = pitchOf(j.depth)
 	j.blocks = j.cut(sums(blockTiles(j.pitch)))
 	j.offsets = stepped(j.offsets, len(j.window.offsets), j.pitch)
 	size := 16 * j.s.level.matrix.packedLen(j.depth0, j.cols)
-	wanted := max(j.n*j.outH*j.outW/splitTiles, (leastGradParts+j.chunks-1)/j.chunks)
+	wanted := max(tiles/splitTiles, (leastGradParts+j.chunks-1)/j.chunks)
 	j.splits = max(1, min(j.blocks, wanted, splitFloats/size))
 	j.partial = j.s.shared.floats(j.splits * size)
 	j.s.pool.run(j.splits*j.chunks, j)
